@@ -1,0 +1,63 @@
+"""Real engines for the tests: `daemon` is every Docker that DRYDOCK_TEST_DAEMONS names, one after the other."""
+
+import os
+import shlex
+import shutil
+from pathlib import Path
+
+import docker
+import pytest
+
+DAEMONS = os.environ.get("DRYDOCK_TEST_DAEMONS", "").split()
+CI = os.environ.get("CI") == "true"
+NO_DAEMON = "no Docker daemon: set DRYDOCK_TEST_DAEMONS to the DOCKER_HOST of one (tests/daemons/classic.sh start)"
+NO_BROWSER = "no Chromium: install chromium, or set CHROMIUM to its path"
+
+
+def chromium() -> str | None:
+    """Return the path of Chromium, or None where there is none."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def pytest_collection_modifyitems(items):
+    """Skip, with a reason, what this machine cannot run; in CI nothing is skipped: its absence fails there."""
+    if CI:
+        return
+    for item in items:
+        if item.get_closest_marker("docker") and not DAEMONS:
+            item.add_marker(pytest.mark.skip(reason=NO_DAEMON))
+        if item.get_closest_marker("browser") and not chromium():
+            item.add_marker(pytest.mark.skip(reason=NO_BROWSER))
+
+
+def pytest_generate_tests(metafunc):
+    """Run each test that asks for `daemon` once for every engine."""
+    if "daemon_url" in metafunc.fixturenames:
+        names = [Path(url.removeprefix("unix://")).parent.name.removesuffix("-run") for url in DAEMONS]
+        metafunc.parametrize("daemon_url", DAEMONS or [None], ids=names or ["none"], scope="session", indirect=True)
+
+
+@pytest.fixture(scope="session")
+def daemon_url(request):
+    """DOCKER_HOST of one engine."""
+    if request.param is None:
+        pytest.fail(NO_DAEMON)
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def daemon(daemon_url):
+    """An ordinary docker-py client of one engine."""
+    client = docker.DockerClient(base_url=daemon_url, timeout=120)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def buildx(daemon_url, tmp_path_factory):
+    """The command of a docker CLI with buildx that reaches the engine, or None where it has only the classic builder."""
+    script = Path(__file__).parent / "daemons" / "modern.sh"
+    store = Path(daemon_url.removeprefix("unix://")).parent.name.removesuffix("-run")
+    if store not in ("containerd", "graph"):
+        return None
+    return shlex.join(["env", f"STORE={store}", str(script), "cli"])

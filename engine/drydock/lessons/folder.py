@@ -1,0 +1,89 @@
+"""The working copy of a lesson's folder: what you change is the copy; the course's files stay as they are."""
+
+import re
+import shutil
+from pathlib import Path
+
+import docker
+
+from drydock.lessons import bases
+
+WORK = "work"
+SAYS = "{copy}: a fresh copy of {lesson}, yours to change."
+KEPT = "Your earlier copy is kept as {kept}."
+NO_LESSON = (
+    "There is no lesson folder {path}.\n"
+    "A notebook finds its files beside itself, so it was probably moved, or opened from another folder.\n"
+    "Try: open it from the course's `notebooks` folder"
+)
+
+
+class NoLesson(FileNotFoundError):
+    """The folder that a notebook's lesson needs is not beside it."""
+
+
+def fresh(lesson: str, client: docker.DockerClient | None = None, here: str | Path = ".") -> Path:
+    """Copy the lesson's folder to `work/`, choose the base its Dockerfiles build on, and return the copy.
+
+    Where the base that a Dockerfile names cannot be had, `Dockerfile.standin` takes its place if there is
+    one, else only the FROM line changes; the lecture's file is kept as `Dockerfile.lecture`. Prints which.
+    """
+    source, copy = Path(here) / lesson, Path(here) / WORK / lesson
+    if not source.is_dir():
+        raise NoLesson(NO_LESSON.format(path=source))
+    says = [SAYS.format(copy=copy, lesson=lesson), *_put_aside(copy)]
+    shutil.copytree(source, copy)
+    if client is None:
+        from drydock.client import connect
+
+        client = connect()
+    print("\n".join(says + sorted(_choose_bases(copy, client))))
+    return copy
+
+
+def _put_aside(copy: Path) -> list[str]:
+    """Move an earlier copy out of the way, so that running a notebook again never loses a learner's work."""
+    if not copy.exists():
+        return []
+    kept = copy.with_name(f"{copy.name}.before")
+    shutil.rmtree(kept, ignore_errors=True)
+    copy.rename(kept)
+    return [KEPT.format(kept=kept)]
+
+
+def _choose_bases(copy: Path, client: docker.DockerClient) -> set[str]:
+    """Make every Dockerfile of the copy buildable here, and return the lines that say how."""
+    says = set()
+    standin = copy / "Dockerfile.standin"
+    for path in sorted(p for p in copy.glob("Dockerfile*") if p != standin):
+        text = path.read_text(encoding="utf-8")
+        for name in outside(text):
+            base = bases.ensure(name, client, packages="apt-get" in text)
+            says.add(base.note)
+            if base.standin:
+                shutil.copy(path, path.with_name(f"{path.name}.lecture"))
+                whole = standin.exists() and path.name == "Dockerfile"
+                text = standin.read_text(encoding="utf-8") if whole else rebase(text, name, base.name)
+                path.write_text(text, encoding="utf-8")
+    standin.unlink(missing_ok=True)
+    return says
+
+
+def outside(dockerfile: str) -> list[str]:
+    """Return the images that the Dockerfile builds on and does not make itself, in order.
+
+    >>> outside("FROM alpine AS tools\\nFROM scratch\\nFROM tools\\nFROM alpine\\nCOPY --from=tools /a /a")
+    ['alpine']
+    """
+    lines = re.findall(r"(?im)^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", dockerfile)
+    made = {"scratch", *(stage.lower() for _, stage in lines if stage)}
+    return list(dict.fromkeys(base for base, _ in lines if base.lower() not in made and "$" not in base))
+
+
+def rebase(dockerfile: str, old: str, new: str) -> str:
+    """Return the Dockerfile with every `FROM old` as `FROM new`, and nothing else changed.
+
+    >>> rebase("FROM alpine AS a\\nRUN echo alpine", "alpine", "drydock/base")
+    'FROM drydock/base AS a\\nRUN echo alpine'
+    """
+    return re.sub(rf"(?im)^(\s*FROM\s+(?:--\S+\s+)*){re.escape(old)}(?=\s|$)", rf"\g<1>{new}", dockerfile)

@@ -145,8 +145,8 @@ def test_the_archive_is_what_docker_load_reads():
     with tarfile.open(fileobj=io.BytesIO(archive)) as outer:
         manifest = json.load(outer.extractfile("manifest.json"))[0]
         config = json.load(outer.extractfile(manifest["Config"]))
-        layer = tarfile.open(fileobj=outer.extractfile("layer.tar"))
-        names = layer.getnames()
+        with tarfile.open(fileobj=outer.extractfile("layer.tar")) as layer:
+            names = layer.getnames()
     assert config["rootfs"]["diff_ids"] == [diff_id] and config["architecture"] == "arm64"
     assert names.index("bin") < names.index("bin/busybox") and "tmp" in names
     assert config["config"]["Labels"] == {"org.drydock.lab": "base"}

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Everything Drydock needs to be set up, opened, tested and measured: python3 run.py lab|test|check|deep|lint|bench|clean|lock.
+"""Set up, open, test and measure Drydock: python3 run.py lab|test|check|deep|lint|bench|clean|lock.
 
 It needs Python and nothing else. The first run makes a virtual environment in .venv from requirements.lock and says
 what it is doing; later runs find it as it is and start at once. It never calls sudo or a package manager.
@@ -34,7 +34,7 @@ Try: apt install python{version}-venv"""
 FAILED = """\
 Setting up failed at: {step}
 What it printed is above. The network, a proxy or a full disk is the usual cause; nothing outside .venv was changed.
-Try: python3 run.py {command}   (it begins where it can; set UV_FIND_LINKS to a folder of wheels where there is no network)"""
+Try: python3 run.py {command}   (it begins where it can; without a network set UV_FIND_LINKS to a folder of wheels)"""
 
 
 def fingerprint():
@@ -86,8 +86,12 @@ def set_up(name):
         step(2, "uv, which installs the rest", [PYTHON, "-m", "pip", "install", "-q", "uv"], name)
         uv = BIN / "uv"
     install = [uv, "pip", "install", "--python", PYTHON]
-    step(3, "JupyterLab, nbgrader and what they need, as requirements.lock says",
-         [*install, "--require-hashes", "-r", "requirements.lock"], name)
+    step(
+        3,
+        "JupyterLab, nbgrader and what they need, as requirements.lock says",
+        [*install, "--require-hashes", "-r", "requirements.lock"],
+        name,
+    )
     step(4, "Drydock itself", [*install, "-q", "--no-deps", "-e", "."], name)
     STAMP.write_text(wanted)
 
@@ -95,8 +99,11 @@ def set_up(name):
 def venv_call(*command, **environment):
     """Run a command inside the virtual environment and return its exit code."""
     path = str(BIN) + os.pathsep + os.environ.get("PATH", "")
-    return subprocess.call([str(part) for part in command], cwd=str(ROOT),
-                           env=dict(os.environ, PATH=path, VIRTUAL_ENV=str(VENV), **environment))
+    return subprocess.call(
+        [str(part) for part in command],
+        cwd=str(ROOT),
+        env=dict(os.environ, PATH=path, VIRTUAL_ENV=str(VENV), **environment),
+    )
 
 
 def lab(arguments):
@@ -167,9 +174,26 @@ def clean(arguments):
 def lock(arguments):
     """Write requirements.lock anew from pyproject.toml: names, versions and hashes, no addresses."""
     return venv_call(
-        "uv", "pip", "compile", "-q", "--universal", "--generate-hashes", "--no-header", "--no-annotate",
-        "--no-emit-index-url", "--no-emit-find-links", "--python-version", "3.11", "pyproject.toml",
-        "--group", "dev", "-o", "requirements.lock", *arguments, UV_SYSTEM_CERTS="1")
+        "uv",
+        "pip",
+        "compile",
+        "-q",
+        "--universal",
+        "--generate-hashes",
+        "--no-header",
+        "--no-annotate",
+        "--no-emit-index-url",
+        "--no-emit-find-links",
+        "--python-version",
+        "3.11",
+        "pyproject.toml",
+        "--group",
+        "dev",
+        "-o",
+        "requirements.lock",
+        *arguments,
+        UV_SYSTEM_CERTS="1",
+    )
 
 
 COMMANDS = {f.__name__: f for f in (lab, test, check, deep, lint, bench, clean, lock)}

@@ -55,7 +55,7 @@ def daemon(daemon_url):
 
 @pytest.fixture(scope="session")
 def buildx(daemon_url, tmp_path_factory):
-    """The command of a docker CLI with buildx that reaches the engine, or None where it has only the classic builder."""
+    """The command of a docker CLI with buildx for the engine; None where it has only the classic builder."""
     script = Path(__file__).parent / "daemons" / "modern.sh"
     store = Path(daemon_url.removeprefix("unix://")).parent.name.removesuffix("-run")
     if store not in ("containerd", "graph"):

@@ -41,9 +41,7 @@ def make(daemon, **other):
 def test_a_base_that_cannot_be_pulled_is_made_here_and_the_note_says_so(daemon, standin):
     base = make(daemon)
     assert base.standin and base.name == standin
-    assert base.picture().startswith(
-        f"{NOWHERE} could not be pulled (no network). The lesson runs on {standin}"
-    )
+    assert base.picture().startswith(f"{NOWHERE} could not be pulled (no network). The lesson runs on {standin}")
 
 
 @pytest.mark.docker
@@ -73,9 +71,7 @@ def test_making_the_standin_again_keeps_the_image_and_so_the_build_cache(daemon,
 def test_without_busybox_the_machines_own_programs_make_the_standin(daemon, standin, monkeypatch):
     monkeypatch.setattr(bases, "_from_busybox", lambda: None)
     make(daemon)
-    said = daemon.containers.run(
-        standin, ["sh", "-c", "pkg update && seq 1 3 | sha256sum | cut -c1-8"], remove=True
-    )
+    said = daemon.containers.run(standin, ["sh", "-c", "pkg update && seq 1 3 | sha256sum | cut -c1-8"], remove=True)
     assert said == b"60001 packages listed\n14c5e74c\n"
 
 
@@ -105,12 +101,8 @@ def test_no_base_is_made_for_a_daemon_of_another_kind(daemon, monkeypatch):
 
 
 @pytest.mark.docker
-def test_a_fresh_folder_is_buildable_and_keeps_the_lectures_file(
-    daemon, standin, lesson, monkeypatch, capsys
-):
-    (lesson / "05/nmap/Dockerfile").write_text(
-        f"FROM {NOWHERE}\nRUN apt-get update && apt-get install -y nmap\n"
-    )
+def test_a_fresh_folder_is_buildable_and_keeps_the_lectures_file(daemon, standin, lesson, monkeypatch, capsys):
+    (lesson / "05/nmap/Dockerfile").write_text(f"FROM {NOWHERE}\nRUN apt-get update && apt-get install -y nmap\n")
     copy = folder.fresh("05/nmap", daemon, lesson)
     assert copy == lesson / "work/05/nmap"
     assert "pkg install portscan" in (copy / "Dockerfile").read_text()

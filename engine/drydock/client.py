@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import docker
 from docker.errors import DockerException
+from docker.utils import kwargs_from_env
 from requests.exceptions import RequestException
 
 NO_ENGINE = (
@@ -29,7 +31,7 @@ def connect(timeout: int = 120) -> docker.DockerClient:
     where = "the default socket"
     try:
         where = address()
-        client = docker.DockerClient(base_url=where, timeout=timeout, **_tls(where))
+        client = docker.DockerClient(base_url=where, timeout=timeout, tls=_tls(where))
         client.ping()
     except (DockerException, RequestException, OSError, ValueError) as error:
         raise EngineUnavailable(_unavailable(where, error)) from None
@@ -45,13 +47,12 @@ def address() -> str:
     return str(found or "unix:///var/run/docker.sock")
 
 
-def _tls(where: str) -> dict[str, docker.tls.TLSConfig]:
-    if not os.environ.get("DOCKER_HOST") or not os.environ.get("DOCKER_TLS_VERIFY"):
-        context = docker.ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT") or None)
-        config = context.TLSConfig if context and not os.environ.get("DOCKER_HOST") else None
-        return {"tls": config} if config else {}
-    kwargs = docker.utils.kwargs_from_env()
-    return {"tls": kwargs["tls"]} if "tls" in kwargs else {}
+def _tls(where: str) -> Any:
+    """Return the certificates that DOCKER_HOST's variables, or the Docker context, name; False where there are none."""
+    if os.environ.get("DOCKER_HOST"):
+        return kwargs_from_env().get("tls", False)
+    context = docker.ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT") or None)
+    return (context.TLSConfig if context else None) or False
 
 
 def _unavailable(where: str, error: Exception) -> str:

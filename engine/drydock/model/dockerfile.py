@@ -187,16 +187,20 @@ def _rows(text: str | bytes) -> list[str]:
     if len(text) > LARGEST:
         raise DockerfileError(1, f"it is {len(text):,} bytes long", "Docker takes 1 MB at most: is it another file?")
     if isinstance(text, bytes):
-        try:
-            text = text.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            at = text[: error.start].count(b"\n") + 1
-            raise DockerfileError(at, "it is not text in UTF-8", "Save the file as UTF-8 text.") from None
+        text = _decode(text)
     text = text.removeprefix("\ufeff")
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise DockerfileError(line, "it holds a NUL byte", "This is a binary file, or UTF-16: save it as UTF-8 text.")
     return [row.removesuffix("\r") for row in text.removesuffix("\n").split("\n")]
+
+
+def _decode(text: bytes) -> str:
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = text[: error.start].count(b"\n") + 1
+        raise DockerfileError(line, "it is not text in UTF-8", "Save the file as UTF-8 text.") from None
 
 
 def _stages(instructions: list[Instruction]) -> tuple[Stage, ...]:

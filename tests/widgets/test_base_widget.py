@@ -1,0 +1,80 @@
+"""Rules that hold for every widget."""
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import drydock_widgets
+import pytest
+from drydock_widgets.base import Picture, Throttle
+from drydock_widgets.card import MAX_HTML, Mark, drawing, figure, safe
+
+HERE = Path(drydock_widgets.__file__).parent
+SCRIPTS = sorted(path for path in HERE.glob("*.js"))
+
+
+class Sign(Picture):
+    """The smallest widget."""
+
+    arguments = ("prompt",)
+    _esm = "export default { render() {} }"
+
+    def snapshot(self):
+        return {"text": "hello"}
+
+
+def test_throttle_always_sends_the_last_value():
+    sent = []
+    throttle = Throttle(sent.append, period=0.05)
+    for n in range(200):
+        throttle.push(n)
+    assert sent[0] == 0 and len(sent) < 20
+    time.sleep(0.15)
+    assert sent[-1] == 199
+
+
+def test_throttle_sends_what_waits_when_flushed():
+    sent = []
+    throttle = Throttle(sent.append, period=60)
+    throttle.push(1)
+    throttle.push(2)
+    throttle.flush()
+    throttle.flush()
+    assert sent == [1, 2]
+
+
+def test_an_unknown_argument_is_refused_with_the_nearest_name():
+    with pytest.raises(TypeError, match=r"does not know the argument 'promt'\. Did you mean 'prompt'\?"):
+        Sign(promt="?")
+
+
+def test_strangers_text_never_becomes_markup_or_control():
+    nasty = '<script>alert(1)</script>"\x1b[2J\u202e\udcff'
+    html = figure(nasty, nasty, [Mark("+", nasty)], [nasty], [[nasty]])
+    assert "<script" not in html and "\x1b" not in html and "\u202e" not in html
+    html.encode()
+    assert "<script" not in drawing(nasty, [Mark(nasty, nasty, 1, nasty)])
+
+
+def test_a_still_picture_stays_small_and_says_what_it_left_out():
+    marks = [Mark("+ ran", f"<{n}>" * 60, 1) for n in range(5000)]
+    html = figure("s", "t", marks, ["a"], [["<&>" * 60]] * 5000)
+    assert len(html) <= MAX_HTML and " more</td>" in html
+    assert "and 4976 more" in drawing("t", marks)
+
+
+def test_safe_keeps_ordinary_text():
+    assert safe("RUN echo 'Grüße' > /tmp/ü") == "RUN echo 'Grüße' > /tmp/ü"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_parse_and_put_no_text_in_as_markup(script):
+    text = script.read_text()
+    assert not any(word in text for word in ("innerHTML", "outerHTML", "insertAdjacent", "http:", "https:", "import "))
+    if shutil.which("node") is None:
+        pytest.skip("no node: it only checks the syntax of the scripts")
+    whole = text if script.name == "common.js" else (HERE / "common.js").read_text() + text
+    check = ["node", "--check", "--input-type=module", "-"]
+    done = subprocess.run(check, input=whole, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,138 @@
+"""What all the kit's widgets share: one snapshot as state, a still picture for paper, and a brake for fast streams."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+from IPython.display import display
+
+from drydock_widgets.card import figure
+
+HERE = Path(__file__).parent
+UNKNOWN = "{widget} does not know the argument {name!r}.{nearest} It takes: {known}."
+PERIOD = 0.05  # seconds: 20 updates a second; a browser keeps up with 200 [measured]
+
+
+def asset(name: str) -> str:
+    """Return a widget's JavaScript or CSS with the shared part in front: a module from a Blob cannot import files."""
+    common = HERE / f"common{Path(name).suffix}"
+    return common.read_text("utf-8") + "\n" + (HERE / name).read_text("utf-8")
+
+
+class Throttle:
+    """Pass on at most one value every 50 ms, and always the last one, also when nothing comes after it."""
+
+    def __init__(self, send: Callable[[Any], None], period: float = PERIOD) -> None:
+        self._send, self._period = send, period
+        self._lock = threading.RLock()
+        self._timer: threading.Timer | None = None
+        self._waiting: list[Any] = []
+        self._sent = float("-inf")
+
+    def push(self, value: Any) -> None:
+        """Send the value now, or, if one was sent just before, when its time has come, unless a newer one comes."""
+        with self._lock:
+            self._waiting = [value]
+            wait = self._sent + self._period - time.monotonic()
+            if wait <= 0:
+                self.flush()
+            elif self._timer is None:
+                self._timer = threading.Timer(wait, self.flush)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def flush(self) -> None:
+        """Send what waits, at once."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if self._waiting:
+                value = self._waiting.pop()
+                self._sent = time.monotonic()
+                self._send(value)
+
+
+class Picture(anywidget.AnyWidget):
+    """A widget that is also a picture: live in JupyterLab, still in a saved notebook, text in a terminal."""
+
+    state = traitlets.Dict().tag(sync=True)  # one snapshot of all there is to see, at most 20 kB
+    arguments: tuple[str, ...] = ()  # what the constructor takes by name
+
+    def __init__(self, **unknown: Any) -> None:
+        for name in unknown:
+            found = difflib.get_close_matches(name, self.arguments, 1)
+            nearest = f" Did you mean {found[0]!r}?" if found else ""
+            known = ", ".join(self.arguments)
+            raise TypeError(UNKNOWN.format(widget=type(self).__name__, name=name, nearest=nearest, known=known))
+        super().__init__()
+        self._guard = threading.RLock()
+        self._feed: Iterable[Any] | None = None
+        self.on_msg(self._heard)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that the browser is to show."""
+        raise NotImplementedError
+
+    def still(self) -> tuple[str, str, list[Any], list[str], list[list[Any]]]:
+        """Return the still picture: sentence, title, marks, and a table's head and rows."""
+        raise NotImplementedError
+
+    def picture(self) -> str:
+        """Return the widget as text."""
+        raise NotImplementedError
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """Do what a click asks for: short, and right on whichever thread it comes."""
+
+    def take(self, value: Any) -> None:
+        """Take a newer value to show."""
+
+    def refresh(self) -> None:
+        """Send the browser what there is to see now."""
+        with self._guard:
+            self.state = {**self.snapshot(), "seq": self.state.get("seq", 0) + 1}
+
+    def watch(self, values: Iterable[Any]) -> Any:
+        """Show each value as it comes, wait for the end, and return the last one."""
+        last, throttle = None, Throttle(lambda _: self.refresh())
+        try:
+            for last in values:
+                with self._guard:
+                    self.take(last)
+                throttle.push(None)
+        finally:
+            throttle.flush()
+        return last
+
+    def _heard(self, _: Any, content: Any, __: Any) -> None:
+        if not isinstance(content, dict):
+            return
+        with self._guard:
+            self.hear(content)
+            self.refresh()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        return {
+            "application/vnd.jupyter.widget-view+json": view,
+            "text/html": figure(*self.still()),
+            "text/plain": self.picture(),
+        }
+
+    def _ipython_display_(self) -> None:
+        # The saved picture is frozen when it is displayed: after a live stream it is replaced by the last one.
+        feed, self._feed = self._feed, None
+        handle = display(self._repr_mimebundle_(), raw=True, display_id=feed is not None or None)
+        if feed is not None:
+            try:
+                self.watch(feed)
+            finally:
+                handle.update(self._repr_mimebundle_(), raw=True)

@@ -1,0 +1,107 @@
+// @ts-check
+// Shared by all widgets; put in front of each widget's own file (see base.py).
+
+/**
+ * Make an element. Strings become text nodes, never markup: names and log lines are strangers' text.
+ * @param {string} tag
+ * @param {Record<string, any>} [attributes] `on...` are listeners, `true` sets, `false`/`null` leaves out
+ * @param {...(Node|string|null)} children
+ * @returns {any}
+ */
+function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, String(value));
+  }
+  node.append(...children.filter((child) => child !== null));
+  return node;
+}
+
+/**
+ * Bytes in Docker's decimal units.
+ * @param {number} n
+ */
+function bytes(n) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let at = 0;
+  while (n >= 1000 && at < units.length - 1) { n /= 1000; at += 1; }
+  return `${at === 0 || n >= 100 ? Math.round(n) : n.toPrecision(3)} ${units[at]}`;
+}
+
+/** @param {number|null} s */
+function seconds(s) { return s === null || s === undefined ? "" : `${s.toFixed(1)} s`; }
+
+/**
+ * The widget's outermost element. Keys pressed inside never reach JupyterLab, where `d d` deletes the cell.
+ * @param {HTMLElement} el
+ * @param {string} name
+ * @param {string} label
+ */
+function frame(el, name, label) {
+  const root = make("section", {
+    class: `dd dd-${name}`, "aria-label": label, "data-lm-suppress-shortcuts": "true",
+    onkeydown: (/** @type {Event} */ event) => event.stopPropagation(),
+  });
+  el.append(root);
+  return root;
+}
+
+/**
+ * The sentence under the figure: read out by a screen reader, at most once a second.
+ * @returns {{node: HTMLElement, say: (text: string) => void}}
+ */
+function sentence() {
+  const node = make("p", { class: "dd-sentence", "aria-live": "polite" });
+  let last = -Infinity, timer = 0, next = "";
+  const show = () => { timer = 0; last = Date.now(); if (node.textContent !== next) node.textContent = next; };
+  return { node, say: (text) => {
+    next = text;
+    if (timer) return;
+    const wait = last + 1000 - Date.now();
+    if (wait <= 0) show(); else timer = window.setTimeout(show, wait);
+  } };
+}
+
+/**
+ * Up, Down, Home and End move between the elements that match; one of them is in the tab order.
+ * @param {HTMLElement} box
+ * @param {string} selector
+ */
+function rove(box, selector) {
+  box.addEventListener("keydown", (event) => {
+    const items = /** @type {HTMLElement[]} */ ([...box.querySelectorAll(selector)]);
+    const at = items.indexOf(/** @type {HTMLElement} */ (event.target));
+    const to = { ArrowUp: at - 1, ArrowDown: at + 1, Home: 0, End: items.length - 1 }[event.key];
+    if (at < 0 || to === undefined || !items[to]) return;
+    event.preventDefault();
+    items.forEach((item, n) => { item.tabIndex = n === to ? 0 : -1; });
+    items[to].focus();
+  });
+}
+
+/**
+ * Replace an element's children and put the focus back on the one with the same `data-key`.
+ * @param {HTMLElement} box
+ * @param {...(Node|null)} children
+ */
+function redraw(box, ...children) {
+  const active = /** @type {HTMLElement|null} */ (document.activeElement);
+  const key = active && box.contains(active) ? active.dataset.key : undefined;
+  box.replaceChildren(...children.filter((child) => child !== null));
+  if (key === undefined) return;
+  const again = [...box.querySelectorAll("[data-key]")].find((node) => node.dataset.key === key);
+  if (again && !again.disabled) again.focus();
+}
+
+/**
+ * Draw now and whenever the kernel sends a newer snapshot.
+ * @param {any} model
+ * @param {(state: any) => void} draw
+ */
+function follow(model, draw) {
+  const update = () => { const state = model.get("state"); if (state && state.seq) draw(state); };
+  model.on("change:state", update);
+  update();
+}

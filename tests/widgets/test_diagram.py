@@ -1,9 +1,10 @@
 """Drawings of stages and ancestry: the text twin says what the graph shows, and hostile names stay text."""
 
 import re
-from types import SimpleNamespace
 
 import pytest
+from drydock.model.image import Image, ImageConfig
+from drydock.model.layer import Layer
 from drydock_widgets import diagram
 
 THREE = """\
@@ -19,9 +20,9 @@ RUN --mount=type=bind,from=words,target=/w cat /w/words
 
 
 def image(name, *layers):
-    """An image as far as a drawing looks at it: names, and layers with a digest and a size."""
-    held = tuple(SimpleNamespace(diff_id=digest, size=size) for digest, size in layers)
-    return SimpleNamespace(id=f"sha256:{name * 12}"[:71], names=(name,) if name else (), layers=held)
+    """An image of layers given as (diff ID, size)."""
+    held = tuple(Layer(digest, "", size) for digest, size in layers)
+    return Image(f"sha256:{name * 12}"[:71], (name,) if name else (), "linux/amd64", ImageConfig(), (), held)
 
 
 def test_stages_are_drawn_with_what_each_takes_from_where():
@@ -65,18 +66,18 @@ def test_ancestry_draws_shared_layers_once():
         image("alone", ("sha256:9", 10)),
     ]
     assert diagram.ancestry(images).picture() == (
-        "4 images: 14 MB if each stood alone, 5 MB with layers shared.\n"
-        "base: 1 layer, 4 MB\n"
-        "└─ app: 1 layer, 1 MB\n"
-        "   └─ twin: 1 layer, 20 B\n"
-        "alone: 1 layer, 10 B"
+        "4 images: 14MB if each stood alone, 5MB with layers shared.\n"
+        "base: 1 layer, 4MB\n"
+        "└─ app: 1 layer, 1MB\n"
+        "   └─ twin: 1 layer, 20B\n"
+        "alone: 1 layer, 10B"
     )
 
 
 def test_layers_that_no_image_ends_on_are_named_shared():
     base = ("sha256:b", 4000)
     drawing = diagram.ancestry([image("a", base, ("sha256:1", 1)), image("b", base, ("sha256:2", 2))])
-    assert drawing.text == "shared: 1 layer, 4 kB\n├─ a: 1 layer, 1 B\n└─ b: 1 layer, 2 B"
+    assert drawing.text == "shared: 1 layer, 4kB\n├─ a: 1 layer, 1B\n└─ b: 1 layer, 2B"
 
 
 def test_no_images_and_an_image_without_layers_are_drawn_as_nothing():

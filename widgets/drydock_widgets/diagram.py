@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import graphviz
 from drydock.model.dockerfile import Dockerfile, Stage, parse
-
-if TYPE_CHECKING:
-    from drydock.model.image import Image
+from drydock.model.image import Image
+from drydock.model.layer import human, shown
 
 NO_DOT = "(To see this drawn, install Graphviz: `apt install graphviz` or `conda install graphviz`.)"
 # The drawing is shown as an image, which cannot see the page's theme: it brings its own light card.
@@ -66,24 +64,10 @@ def plain(text: str) -> str:
     """Return a name as one short line without control characters: names come from outside.
 
     >>> plain("a\\x1b[31mb\\nc")
-    'a?[31mb?c'
+    'a\\\\x1b[31mb\\\\x0ac'
     """
-    clean = "".join(c if c.isprintable() else "?" for c in text)
+    clean = shown(text)
     return clean if len(clean) <= WIDEST else f"{clean[: WIDEST - 1]}…"
-
-
-def size(number: int) -> str:
-    """Return a number of bytes as Docker prints it: in steps of 1000.
-
-    >>> size(20_971_520), size(512)
-    ('21 MB', '512 B')
-    """
-    value = float(number)
-    for unit in ("B", "kB", "MB"):
-        if value < 999.5:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} GB"
 
 
 def graph() -> graphviz.Digraph:
@@ -191,7 +175,7 @@ class Branch:
     children: tuple["Branch", ...]
 
 
-def branches(images: Sequence["Image"], depth: int = 0) -> tuple[Branch, ...]:
+def branches(images: Sequence[Image], depth: int = 0) -> tuple[Branch, ...]:
     """Return the family tree of images: those that begin with the same layers hang on one branch."""
     groups: dict[str, list[Image]] = {}
     for image in images:
@@ -200,7 +184,7 @@ def branches(images: Sequence["Image"], depth: int = 0) -> tuple[Branch, ...]:
     return tuple(_branch(group, depth) for group in groups.values())
 
 
-def _branch(group: list["Image"], depth: int) -> Branch:
+def _branch(group: list[Image], depth: int) -> Branch:
     """Follow the layers of a group until one of its images ends or they part."""
     end = depth + 1
     while all(len(i.layers) > end for i in group) and len({i.layers[end].diff_id for i in group}) == 1:
@@ -210,11 +194,11 @@ def _branch(group: list["Image"], depth: int) -> Branch:
     return Branch(len(layers), sum(layer.size for layer in layers), names, branches(group, end))
 
 
-def _name(image: "Image") -> str:
+def _name(image: Image) -> str:
     return plain(", ".join(image.names)) if image.names else plain(image.id.removeprefix("sha256:")[:12])
 
 
-def ancestry(images: Iterable["Image"]) -> Drawing:
+def ancestry(images: Iterable[Image]) -> Drawing:
     """Draw which images grew from which: layers that several of them share are drawn, and stored, once."""
     images = list(images)
     roots = branches(images)
@@ -224,7 +208,7 @@ def ancestry(images: Iterable["Image"]) -> Drawing:
         lines += _branch_text(root)
     alone = sum(layer.size for image in images for layer in image.layers)
     stored = sum(_total(root) for root in roots)
-    saved = f"{size(alone)} if each stood alone, {size(stored)} with layers shared"
+    saved = f"{human(alone)} if each stood alone, {human(stored)} with layers shared"
     return Drawing(f"{_count(len(images), 'image')}: {saved}.", drawn.source, "\n".join(lines))
 
 
@@ -234,7 +218,7 @@ def _total(branch: Branch) -> int:
 
 def _label(branch: Branch) -> str:
     names = ", ".join(branch.names) or "shared"
-    return f"{names}: {_count(branch.layers, 'layer')}, {size(branch.size)}"
+    return f"{names}: {_count(branch.layers, 'layer')}, {human(branch.size)}"
 
 
 def _draw_branch(drawn: graphviz.Digraph, branch: Branch, key: str, parent: str | None) -> None:

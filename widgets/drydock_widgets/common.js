@@ -19,17 +19,6 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
-/**
- * Bytes in Docker's decimal units.
- * @param {number} n
- */
-function bytes(n) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let at = 0;
-  while (n >= 1000 && at < units.length - 1) { n /= 1000; at += 1; }
-  return `${at === 0 || n >= 100 ? Math.round(n) : n.toPrecision(3)} ${units[at]}`;
-}
-
 /** @param {number|null} s */
 function seconds(s) { return s === null || s === undefined ? "" : `${s.toFixed(1)} s`; }
 

@@ -19,6 +19,7 @@ from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 
 from drydock.client import EngineUnavailable, address, connect
+from drydock.model.layer import human, shown
 
 LAB = "org.drydock.lab"
 KINDS = ("container", "image", "network", "volume")  # in the order in which one no longer needs the next
@@ -37,28 +38,6 @@ KEPT = "BuildKit's cache carries no labels, so it stays. `docker builder prune` 
 UNASKED = "Nothing was removed: there is nobody here to ask.\nTry: drydock clean --yes"
 
 
-def size(number: float) -> str:
-    """Return a number of bytes as Docker prints it: in steps of 1000.
-
-    >>> size(20_971_520), size(512)
-    ('21 MB', '512 B')
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 999.5:
-            return f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:.3g} TB"
-
-
-def plain(text: object) -> str:
-    """Return text from outside as one line that cannot move the cursor or colour the terminal.
-
-    >>> plain("a\\x1b[31mb\\nc")
-    'a?[31mb?c'
-    """
-    return "".join(c if c.isprintable() else "?" for c in str(text))[:200]
-
-
 # Doctor
 
 
@@ -73,7 +52,7 @@ class Diagnosis:
     def picture(self) -> str:
         """Return the findings as a table, the verdict below it."""
         width = max(len(name) for name, _ in self.findings)
-        rows = [f"{name:<{width}}  {plain(found)}" for name, found in self.findings]
+        rows = [f"{name:<{width}}  {_line(found)}" for name, found in self.findings]
         return "\n".join([*rows, "", self.verdict])
 
     def __repr__(self) -> str:
@@ -90,7 +69,7 @@ def doctor() -> Diagnosis:
     except EngineUnavailable as error:
         return Diagnosis(False, (*kit, ("Engine", "none answers")), str(error))
     except (DockerException, RequestException) as error:
-        verdict = f"The engine answered once, then failed: {plain(error)}\nIt may be starting or overloaded.\n"
+        verdict = f"The engine answered once, then failed: {_line(error)}\nIt may be starting or overloaded.\n"
         return Diagnosis(False, (*kit, ("Engine", "stopped answering")), f"{verdict}Try: drydock doctor")
     return Diagnosis(True, (*findings, *kit), f"What works: {WORKS}")
 
@@ -149,7 +128,12 @@ def _disk(info: dict[str, Any]) -> str:
     free = shutil.disk_usage(root if mine else Path.home()).free
     where = "where the engine keeps its images" if mine else "in your home; the engine keeps its images elsewhere"
     tight = ": tight, the course needs about 2 GB. Try: drydock clean" if free < TIGHT else ""
-    return f"{size(free)} free {where}{tight}"
+    return f"{human(free)} free {where}{tight}"
+
+
+def _line(text: object) -> str:
+    """Return text from outside as one line of a bearable length that cannot move the cursor."""
+    return shown(str(text))[:200]
 
 
 def _drawings() -> str:
@@ -199,7 +183,7 @@ def _image(client: docker.DockerClient, names: Sequence[str]) -> Callable[[], No
 
 def listing(found: Iterable[Found]) -> str:
     """Return what would be removed, one thing a line."""
-    return "\n".join(f"  {f.kind:<9}  {plain(f.name)}" for f in found)
+    return "\n".join(f"  {f.kind:<9}  {_line(f.name)}" for f in found)
 
 
 def clean(client: docker.DockerClient, yes: bool = False) -> int:
@@ -226,7 +210,7 @@ def _remove(thing: Found) -> str:
         thing.remove()
     except APIError as error:
         if error.status_code != 404:  # gone already is what was wanted
-            return f"  kept {thing.kind} {plain(thing.name)}: {plain(error.explanation or error)}"
+            return f"  kept {thing.kind} {_line(thing.name)}: {_line(error.explanation or error)}"
     return ""
 
 

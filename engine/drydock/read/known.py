@@ -1,0 +1,94 @@
+"""What a daemon's builder can reuse: images with their parents (classic), and its cache records (BuildKit)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import docker
+from docker.errors import ImageNotFound
+
+from drydock.model.cache import Made
+from drydock.model.resolve import Base
+
+# Docker 25 prints one field more of a health check (the start interval); without it both versions read alike.
+HEALTH = re.compile(r"""(HEALTHCHECK &\{\[.*\] "\S+" "\S+" "\S+") "0s" ('.*'\})""")
+
+
+@dataclass(frozen=True)
+class Cache:
+    """BuildKit's cache as the daemon lists it: record IDs, and what made each."""
+
+    records: dict[str, str]
+
+
+def bases(client: docker.DockerClient, names: Iterable[str]) -> dict[str, Base]:
+    """Return what is needed to build on these images, of those that the daemon has."""
+    found: dict[str, Base] = {}
+    for name in names:
+        if name == "scratch":
+            continue
+        try:
+            attrs = client.api.inspect_image(name)
+        except ImageNotFound:
+            continue
+        config = attrs.get("Config") or {}
+        found[name] = Base(
+            attrs["Id"],
+            tuple(config.get("Env") or ()),
+            config.get("WorkingDir") or "",
+            config.get("User") or "",
+            tuple(config.get("Shell") or ()),
+            tuple(config.get("Cmd") or ()),
+            tuple(config.get("OnBuild") or ()),
+        )
+    return found
+
+
+def made(client: docker.DockerClient, roots: Iterable[str]) -> tuple[Made, ...]:
+    """Return the images that grew, step by step, from these images (IDs; "" is scratch)."""
+    children: dict[str, list[str]] = {}
+    for image in client.api.images(all=True):
+        children.setdefault(image.get("ParentId") or "", []).append(image["Id"])
+    found: dict[str, Made] = {}
+    todo = list(dict.fromkeys(roots))
+    while todo:
+        parent = todo.pop()
+        for child in children.get(parent, []):
+            if child in found or child == parent:
+                continue
+            one = _made(client, child, parent)
+            if one is not None:
+                found[child] = one
+                todo.append(child)
+    return tuple(found.values())
+
+
+def _made(client: docker.DockerClient, image: str, parent: str) -> Made | None:
+    try:
+        created = client.api.inspect_image(image).get("Created") or ""
+        history = client.api.history(image)
+    except ImageNotFound:  # removed while we were reading
+        return None
+    text = history[0].get("CreatedBy") or "" if history else ""
+    return Made(image, parent, _sortable(created), HEALTH.sub(r"\1 \2", text))
+
+
+def _sortable(created: str) -> str:
+    """Return a time whose text sorts as the time does: Docker leaves trailing zeros of the fraction out."""
+    whole, _, fraction = created.rstrip("Z").partition(".")
+    return f"{whole}.{fraction:<09}"
+
+
+def created_by(client: docker.DockerClient, image: str) -> str:
+    """Return the text of the step that made an image."""
+    history = client.api.history(image)
+    return HEALTH.sub(r"\1 \2", history[0].get("CreatedBy") or "") if history else ""
+
+
+def cache(client: docker.DockerClient) -> Cache:
+    """Return the records of BuildKit's cache."""
+    url = f"{client.api.base_url}/v{client.api.api_version}/system/df"  # docker-py's df() measures every layer too
+    rows = client.api.get(url, params={"type": "build-cache"}).json().get("BuildCache") or []
+    return Cache({r["ID"]: r.get("Description") or "" for r in rows if r.get("Type", "regular") == "regular"})

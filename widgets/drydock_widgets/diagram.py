@@ -64,7 +64,7 @@ def plain(text: str) -> str:
     """Return a name as one short line without control characters: names come from outside.
 
     >>> plain("a\\x1b[31mb\\nc")
-    'a\\\\x1b[31mb\\\\x0ac'
+    'a\\\\x1b[31mb\\\\nc'
     """
     clean = shown(text)
     return clean if len(clean) <= WIDEST else f"{clean[: WIDEST - 1]}…"

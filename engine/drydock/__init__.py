@@ -2,15 +2,15 @@
 
 >>> import drydock
 >>> sorted(drydock.__all__)
-['BuildFailed', 'EngineUnavailable', 'build', 'connect', 'plan']
+['BuildFailed', 'EngineUnavailable', 'build', 'connect', 'image', 'plan']
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from drydock.client import BuildFailed, EngineUnavailable, build, connect, plan
+    from drydock.client import BuildFailed, EngineUnavailable, build, connect, image, plan
 
-__all__ = ["BuildFailed", "EngineUnavailable", "build", "connect", "plan"]
+__all__ = ["BuildFailed", "EngineUnavailable", "build", "connect", "image", "plan"]
 
 
 def __getattr__(name: str) -> object:

@@ -12,8 +12,10 @@ from docker.errors import DockerException
 from docker.utils import kwargs_from_env
 from requests.exceptions import RequestException
 
+from drydock import read
 from drydock.model.cache import Known, Plan
 from drydock.model.dockerfile import parse
+from drydock.model.image import Image
 from drydock.model.resolve import Base, bases
 from drydock.model.rule_classic import asked
 from drydock.model.steps import Build, planned
@@ -156,20 +158,20 @@ def plan(
     client = client or connect()
     root = Path(path).resolve()
     files = context.folder(root, dockerfile)
-    read = parse((root / dockerfile).read_bytes())
+    parsed = parse((root / dockerfile).read_bytes())
     builder = builder or ("buildkit" if buildkit.available(client) else "classic")
     if builder not in ("classic", "buildkit"):
         raise ValueError(f"There is no builder {builder!r}.\nTry: builder='classic' or builder='buildkit'")
     given = dict(buildargs or {})
     memory = builds.remember(str(client.info()["ID"]), str(root / dockerfile))
-    names = [b for b in bases(read, given) if isinstance(b, str)]
-    names += [name for stage in read.stages for name in stage.sources() if not read.stage(name, stage.index)]
+    names = [b for b in bases(parsed, given) if isinstance(b, str)]
+    names += [name for stage in parsed.stages for name in stage.sources() if not parsed.stage(name, stage.index)]
     found = known.bases(client, names)
     if builder == "classic":
         has = memory.known(images=found, made=known.made(client, ["", *(b.id for b in found.values())]))
     else:
         has = _buildkit_known(client, memory, found)
-    return Plan(read, files, has, given, target, nocache, builder)
+    return Plan(parsed, files, has, given, target, nocache, builder)
 
 
 def _buildkit_known(client: docker.DockerClient, memory: builds.Memory, found: dict[str, Base]) -> Known:
@@ -195,6 +197,17 @@ def build(
     info = client.info()
     request = Request(foreseen, Path(path).resolve(), dockerfile, tag, {LAB: "build"})
     return BuildRun(client, request, f"Docker {info['ServerVersion']}", str(info["ID"]))
+
+
+def image(name: str | Path, client: docker.DockerClient | None = None) -> Image:
+    """Return an image with its layers and their files: the engine's by name, or a `docker save` file's or folder's.
+
+    A `Path` is always a file or folder, a name always the engine's.
+    Raises: docker.errors.ImageNotFound, read.BadArchive, EngineUnavailable.
+    """
+    if isinstance(name, Path):
+        return read.folder(name) if name.is_dir() else read.archive(name)
+    return read.image(client or connect(), name)
 
 
 def _copies(client: docker.DockerClient, plan: Plan, build: Build) -> list[tuple[str, str, str]]:

@@ -39,9 +39,7 @@ def assemble(shelf: Shelf, source: str, name: str = "", platform: str = "", imag
     config = _object(raw, config_name, shelf.where)
     diff_ids = [str(one) for one in _list(_dict(config.get("rootfs")).get("diff_ids"))]
     if len(diff_ids) != len(blobs):
-        raise BadArchive(
-            f"{shelf.where} has {len(blobs)} layers, but its config names {len(diff_ids)}. Make it again."
-        )
+        raise BadArchive(f"{shelf.where} has {len(blobs)} layers, but its config names {len(diff_ids)}. Make it again.")
     layers = tuple(_layer(shelf, blob, diff_id) for blob, diff_id in zip(blobs, diff_ids, strict=True))
     variant = f"/{config['variant']}" if config.get("variant") else ""
     return Image(
@@ -100,7 +98,9 @@ def _docker(shelf: Shelf, name: str) -> tuple[str, list[str], tuple[str, ...]]:
     config, blobs = str(chosen.get("Config") or ""), [str(one) for one in _list(chosen.get("Layers"))]
     for blob in (config, *blobs):
         if blob not in shelf:
-            raise BadArchive(f"{shelf.where} lacks {blob!r}, which its manifest names. It is incomplete: make it again.")
+            raise BadArchive(
+                f"{shelf.where} lacks {blob!r}, which its manifest names. It is incomplete: make it again."
+            )
     return config, blobs, tuple(str(one) for one in _list(chosen.get("RepoTags")))
 
 

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import zstandard
 
@@ -128,9 +129,7 @@ def file_content(read: Callable[[int], bytes], path: str, where: str, cap: int =
     return found
 
 
-def _entries(
-    stream: Stream, where: str, limits: Limits
-) -> tuple[tuple[Entry, ...], tuple[str, ...], tuple[str, ...]]:
+def _entries(stream: Stream, where: str, limits: Limits) -> tuple[tuple[Entry, ...], tuple[str, ...], tuple[str, ...]]:
     entries: dict[str, Entry] = {}
     whiteouts: dict[str, None] = {}
     opaque: dict[str, None] = {}
@@ -202,7 +201,8 @@ def _unzstd(read: Callable[[int], bytes], where: str) -> Callable[[int], bytes]:
             return read(CHUNK)
 
     unpacker = zstandard.ZstdDecompressor(max_window_size=WINDOW)
-    reader = unpacker.stream_reader(Source(), read_across_frames=True)
+    source: Any = Source()  # the stubs want a whole file; read() is all that is used
+    reader = unpacker.stream_reader(source, read_across_frames=True)
 
     def more(count: int) -> bytes:
         try:

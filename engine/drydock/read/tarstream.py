@@ -224,9 +224,8 @@ def clean(name: str, where: str) -> str:
     >>> clean("./usr//bin/", "a layer")
     'usr/bin'
     """
-    if "/./" not in name and "//" not in name and ".." not in name and name[:1] not in ("", ".", "/"):
-        plain = name.rstrip("/")
-    else:
+    plain = name.rstrip("/")
+    if name[:1] in ("", ".", "/") or "//" in name or "/." in name:  # most names need no second look
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if name.startswith("/") or ".." in parts:
             raise BadArchive(

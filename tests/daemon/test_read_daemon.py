@@ -1,8 +1,12 @@
 """What we read from a daemon is what the daemon says of itself."""
 
 import io
+import shlex
+import subprocess
 import tarfile
+import tempfile
 import uuid
+from pathlib import Path
 
 import docker
 import pytest
@@ -21,7 +25,7 @@ CMD ["/nothing"]
 FILES = {"Dockerfile": DOCKERFILE, "a.txt": b"a" * 3000, "b.txt": b"b"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def built(daemon):
     """An image made on the spot, removed afterwards."""
     name = f"dd-read-{uuid.uuid4().hex[:8]}:1"
@@ -79,3 +83,26 @@ def test_an_image_is_read_by_its_id(daemon, built):
 def test_an_image_that_is_not_there_is_dockers_own_error(daemon):
     with pytest.raises(docker.errors.ImageNotFound):
         read.image(daemon, "dd-read-nowhere:1")
+
+
+def test_what_buildkit_attests_beside_an_image_is_no_image(daemon, buildx):
+    if buildx is None:
+        pytest.skip("this engine has only the classic builder")
+    name = f"dd-read-{uuid.uuid4().hex[:8]}:2"
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # the engine's own CLI sees only /tmp
+        for path, body in FILES.items():
+            Path(folder, path).write_bytes(body)
+        command = [*shlex.split(buildx), "buildx", "build", "-q", "--provenance=true", "-t", name, folder]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode and "attestation" in done.stderr.lower():
+        pytest.skip("this engine's store takes no attestations")
+    assert done.returncode == 0, done.stderr
+    try:
+        image = read.image(daemon, name)
+        about = daemon.api.inspect_image(name)
+        assert [layer.diff_id for layer in image.layers] == about["RootFS"]["Layers"]
+        assert image.platform == f"{about['Os']}/{about['Architecture']}" and image.id == about["Id"]
+        assert next(row.instruction for row in image.history if row.layer is not None).startswith("COPY a.txt")
+        assert len(image.layers) == 3 and image.content(1, "srv/b.txt") == b"b"
+    finally:
+        daemon.api.remove_image(name, force=True)

@@ -41,7 +41,7 @@ def test_each_layer_is_a_bar_and_a_row_without_files_is_none():
 
 def test_the_sentence_tells_what_is_hidden_and_shipped():
     assert LayerStack(IMAGE).state["sentence"].startswith("3 layers, 1.12kB. 1kB (89 %) are hidden by later layers")
-    assert LayerStack(image(BASE)).state["sentence"] == "1 layers, 100B. Nothing in them is hidden by a later layer."
+    assert LayerStack(image(BASE)).state["sentence"] == "1 layer, 100B. Nothing in them is hidden by a later layer."
 
 
 def test_a_layer_shows_what_it_wrote_and_hid_the_heaviest_first():
@@ -87,7 +87,7 @@ def test_two_images_show_the_layers_they_share():
     widget = LayerStack(image(BASE, BIG), image(BASE, GONE, name="lab/y"))
     shared = [[bar.get("shared") for bar in side["bars"]] for side in widget.state["stacks"]]
     assert shared == [[True, False, None]] * 2
-    assert widget.state["sentence"].startswith("They share 1 layers (100B), stored once.")
+    assert widget.state["sentence"].startswith("They share 1 layer (100B), stored once.")
     assert ("-", "tmp/big") in listed(widget) and ("+", "note") in listed(widget)
     says(widget, focus=[0, 1])
     assert widget.state["view"] == "layer" and ("+", "tmp/big") in listed(widget)

@@ -1,6 +1,8 @@
 /** What each kind of row in the file list is called. @type {Record<string, string>} */
 const WORDS = { added: "added", changed: "changed", removed: "hidden", same: "written again", folder: "folder" };
 
+const BETWEEN = { added: "only second", changed: "differs", removed: "only first" };
+
 /**
  * One line of the stack: a layer is a button with a bar, an instruction without files a hairline.
  * @param {any} bar
@@ -49,7 +51,7 @@ function drawStack(side, which, state, ask) {
  * @param {(message: any) => void} ask
  */
 function drawThread(thread, ask) {
-  const head = ["Layer", "What", "Size", "Content", "Mode", ""];
+  const head = ["Layer", "What", "Size", "SHA-256", "Mode", ""];
   const cell = (row, text) => make("td", { "data-kind": row.kind }, text);
   const rows = thread.rows.map((row) => make("tr", {}, cell(row, String(row.layer)),
     make("td", { class: "dd-state" }, `${row.glyph} ${WORDS[row.kind] || row.kind}`),
@@ -90,11 +92,12 @@ function render({ model, el }) {
     if (state.two) names.compare = "What differs";
     redraw(views, ...Object.entries(names).map(([view, label]) => make("button", { type: "button", "data-key": view,
       "aria-pressed": String(state.view === view), onclick: () => ask({ view }) }, label)));
+    const words = state.view === "compare" ? BETWEEN : WORDS;
     const up = state.folder && state.view === "merged" ? [make("li", {}, make("button", { type: "button", "data-key": "up",
-      class: "dd-file", onclick: () => ask({ up: true }) }, `↰ up from /${state.folder}`))] : [];
+      class: "dd-file dd-up", onclick: () => ask({ up: true }) }, `↰ up from /${state.folder}`))] : [];
     redraw(list, ...up, ...state.files.map((file, n) => make("li", {}, make("button", { type: "button", class: "dd-file",
       "data-key": `file ${n}`, tabindex: n === 0 || up.length ? 0 : -1, onclick: () => ask({ file: file.n }) },
-    make("span", { class: "dd-state" }, `${file.glyph} ${WORDS[file.kind] || file.kind}`),
+    make("span", { class: "dd-state" }, `${file.glyph} ${words[file.kind] || file.kind}`),
     make("span", { class: "dd-code" }, file.kind === "folder" ? `${file.path}/` : file.path),
     make("span", { class: "dd-size" }, file.size)))));
     const turn = (label, first) => make("button", { type: "button", "data-key": label,

@@ -33,6 +33,15 @@ def fingerprint(digest: str) -> str:
     return f"{digits[:7]} " + "".join(PATTERNS[n % len(PATTERNS)] for n in numbers)
 
 
+def counted(layers: int) -> str:
+    """Return a number of layers in words.
+
+    >>> counted(1), counted(0)
+    ('1 layer', '0 layers')
+    """
+    return f"{layers} layer{'' if layers == 1 else 's'}"
+
+
 class LayerStack(Picture):
     """One image, or two side by side: a bar per layer, the base at the bottom.
 
@@ -139,11 +148,11 @@ class LayerStack(Picture):
         if self.comparison:
             c = self.comparison
             return (
-                f"They share {c.shared} layers ({human(c.shared_size)}), stored once. "
+                f"They share {counted(c.shared)} ({human(c.shared_size)}), stored once. "
                 f"Only in the first: {human(c.only_a)}; only in the second: {human(c.only_b)}."
             )
         image, lost = self.images[0], sum(self._hidden[0])
-        head = f"{len(image.layers)} layers, {human(image.size)}."
+        head = f"{counted(len(image.layers))}, {human(image.size)}."
         if not lost:
             return f"{head} Nothing in them is hidden by a later layer."
         share = f"{human(lost)} ({100 * lost / image.size:.0f} %)"

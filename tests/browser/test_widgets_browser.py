@@ -1,0 +1,200 @@
+"""The widgets in a real JupyterLab: they draw, answer mouse and keyboard, and hold in the dark."""
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+QUESTION = """
+from drydock_widgets.question import Question
+Question("choice", "Is <b>it</b> a virtual machine?", ["Yes", "No"], "No", "It is a process.", id="q")
+"""
+NUMBER = """
+n = Question("number", "How much?", unit="MB", tolerance=1)
+n
+"""
+ORDER = """
+Question("order", "Order the lines.", ["COPY . .", "FROM scratch"], ["FROM scratch", "COPY . ."])
+"""
+BUILD = """
+import time
+from dataclasses import replace
+from drydock.model.cache import Plan
+from drydock.model.context import Context, regular
+from drydock.model.dockerfile import parse
+from drydock.model.steps import ended, planned, with_step
+from drydock_widgets.buildcache import BuildCache
+
+TEXT = "FROM scratch\\nCOPY app.py /\\nRUN <img src=x onerror=alert(1)>\\nCMD app\\n"
+plan = Plan(parse(TEXT), Context((regular("app.py", b"print(1)", 0o644),)))
+
+class Run:
+    plan = plan
+    def __iter__(self):
+        build = replace(planned(plan, "Docker 20.10"), state="running")
+        for at in range(len(build.steps)):
+            build = with_step(build, at, state="running", output=("working <i>hard</i>",))
+            for _ in range(50):
+                yield build
+            time.sleep(0.15)
+            build = with_step(build, at, state="ran" if at else "cached", seconds=0.15)
+            yield build
+        yield ended(build, "done", None, 0.6)
+
+BuildCache(plan)
+"""
+
+IMAGE = """
+from drydock.model.image import HistoryRow, Image, ImageConfig
+from drydock.model.layer import Entry, Layer
+from drydock_widgets.layerstack import LayerStack
+
+def layer(n, *entries, **more):
+    return Layer(f"sha256:{n:x}{n * 7:x}a0{'0' * 60}", "", sum(e.size for e in entries), entries, **more)
+
+base = layer(1, *(Entry(f"bin/tool{n}", "file", 20_000 * n, digest=f"sha256:{n:064x}") for n in range(60)))
+big = layer(2, Entry("tmp/big", "file", 20_000_000), Entry("bin/tool3", "file", 70_000, digest="sha256:abc4567"))
+gone = layer(3, Entry("<b>note</b>", "file", 5), whiteouts=("tmp/big",))
+steps = ("ADD base.tar /", "RUN fetch big > /tmp/big && <img src=x onerror=alert(1)>", "RUN rm /tmp/big")
+
+def image(name, *layers):
+    rows = [HistoryRow(steps[n], layer=n) for n in range(len(layers))]
+    config = HistoryRow('CMD ["sh"]', empty=True)
+    content = lambda n, path: f"layer {n}: <i>{path}</i>".encode()
+    return Image("sha256:1", (name,), "linux/amd64", ImageConfig(), (*rows, config), layers, content=content)
+
+LayerStack(image("lab/trap", base, big, gone))
+"""
+
+
+def texts(page, selector):
+    return page.locator(selector).all_inner_texts()
+
+
+def narrow(tab, box):
+    """Make the page as narrow as a phone: nothing may stick out sideways."""
+    tab.command("application:toggle-left-area")
+    tab.page.set_viewport_size({"width": 520, "height": 900})
+    tab.page.wait_for_function("() => document.querySelector('.dd').clientWidth < 480")
+    assert box.evaluate("(node) => node.scrollWidth <= node.clientWidth")
+
+
+def test_a_question_is_answered_with_the_keyboard_alone(tab):
+    page = tab.page
+    tab.open(tab.lab.write("question.ipynb", QUESTION, NUMBER, ORDER, "n.reveal(20); None"))
+    tab.theme("JupyterLab Light")
+    tab.run_all()
+    box = page.locator(".dd-question").first
+    box.wait_for(timeout=30_000)
+    assert "Is <b>it</b> a virtual machine?" in box.inner_text()
+    box.locator("input").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector('.dd-question[data-outcome="right"]')
+    box.locator(".dd-sentence", has_text="= Right.").wait_for()  # said at most once a second
+    assert "It is a process." in box.inner_text()
+    tab.shoot(".dd-question", "question-light")
+    order = page.locator(".dd-question").nth(2)
+    for _ in range(2):
+        order.get_by_label("Move down: COPY . .").first.focus()
+        page.keyboard.press("d")
+    order.get_by_label("Move down: COPY . .").press("Enter")
+    order.get_by_text("That is my guess").press("Enter")
+    order.locator(".dd-sentence", has_text="= Right.").wait_for()
+    assert page.locator(".jp-Notebook .jp-CodeCell").count() == 4
+    tab.theme("JupyterLab Dark")
+    tab.shoot(".jp-Notebook", "question-dark")
+
+
+def test_a_build_is_drawn_live_and_can_be_replayed(tab):
+    page = tab.page
+    tab.open(tab.lab.write("build.ipynb", BUILD, "BuildCache(Run())"))
+    tab.theme("JupyterLab Light")
+    tab.run_all()
+    page.wait_for_function("() => document.querySelectorAll('.dd-buildcache').length === 2", timeout=30_000)
+    build = page.locator(".dd-buildcache").nth(1)
+    build.locator(".dd-sentence", has_text="3 of 4 steps ran").wait_for()
+    assert texts(build, ".dd-state") == ["= cached", "+ ran", "+ ran", "+ ran"]
+    assert "<img src=x onerror=alert(1)>" in build.inner_text()
+    slider = build.locator("input[type=range]")
+    slider.focus()
+    page.keyboard.press("Home")
+    assert texts(build, ".dd-state")[2:] == [". waiting", ". waiting"]
+    page.keyboard.press("End")
+    assert texts(build, ".dd-state")[3] == "+ ran"
+    tab.shoot(".dd-buildcache >> nth=1", "build-light")
+    tab.theme("JupyterLab Dark")
+    tab.shoot(".jp-Notebook", "build-dark")
+
+
+def test_an_edit_is_tried_without_building(tab):
+    page = tab.page
+    tab.open(tab.lab.write("whatif.ipynb", BUILD))
+    tab.theme("JupyterLab Light")
+    tab.run_all()
+    box = page.locator(".dd-buildcache")
+    box.wait_for(timeout=30_000)
+    box.get_by_label("Move line 3 up").press("Enter")
+    box.locator(".dd-sentence", has_text="What if (lines moved)").wait_for()
+    assert [text.split()[0] for text in texts(box, ".dd-text")] == ["FROM", "RUN", "COPY", "CMD"]
+    box.get_by_role("checkbox", name="app.py").check()
+    box.locator(".dd-sentence", has_text="`app.py` edited, lines moved").wait_for()
+    tab.shoot(".dd-buildcache", "whatif-light")
+    box.get_by_text("Take it all back").click()
+    page.wait_for_function("() => document.querySelectorAll('.dd-text')[1].textContent.startsWith('COPY')")
+    assert not box.get_by_label("Replay").is_visible()
+    narrow(tab, box)
+    tab.shoot(".dd-buildcache", "whatif-narrow")
+
+
+def test_somebody_elses_saved_notebook_shows_the_last_picture(tab):
+    page = tab.page
+    name = tab.lab.write("again.ipynb", BUILD, "BuildCache(Run())")
+    tab.open(name)
+    tab.run_all()
+    page.wait_for_selector(".dd-buildcache >> nth=1", timeout=30_000)
+    tab.command("docmanager:save")
+    cells = json.loads((tab.lab.root / name).read_text())["cells"]
+    html = "".join(cells[1]["outputs"][0]["data"]["text/html"])
+    assert "3 of 4 steps ran" in html and "<td>+ ran</td>" in html
+    # JupyterLab trusts by content: one changed text, and the notebook is a stranger's.
+    handed_on = (tab.lab.root / name).read_text().replace("print(1)", "print(2)")
+    (tab.lab.root / "handed-on.ipynb").write_text(handed_on)
+    tab.open("handed-on.ipynb")
+    page.wait_for_selector("figure img", timeout=60_000)
+    assert "3 of 4 steps ran" in page.locator("figure img").nth(1).get_attribute("alt")
+    tab.shoot(".jp-Notebook", "again")
+
+
+def test_layers_are_walked_with_the_arrow_keys_and_a_file_is_followed(tab):
+    page = tab.page
+    tab.open(tab.lab.write("layers.ipynb", IMAGE, 'LayerStack(image("lab/a", base, big), image("lab/b", base, gone))'))
+    tab.theme("JupyterLab Light")
+    tab.run_all()
+    page.wait_for_function("() => document.querySelectorAll('.dd-layerstack').length === 2", timeout=30_000)
+    box = page.locator(".dd-layerstack").first
+    assert "<img src=x onerror=alert(1)>" in box.inner_text()
+    assert "20.1MB (36 %) are hidden" in box.locator(".dd-sentence").inner_text()
+    box.locator(".dd-layer").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    box.locator(".dd-file", has_text="tmp/big").click()
+    box.locator(".dd-thread", has_text="The thread of /tmp/big").wait_for()
+    assert texts(box, ".dd-thread .dd-state") == ["+ added", "- hidden"]
+    box.get_by_label("Show the content in layer 1").press("Enter")
+    box.locator(".dd-content", has_text="layer 1: <i>tmp/big</i>").wait_for()
+    tab.shoot(".dd-layerstack", "layers-light")
+    box.get_by_role("button", name="All files as of layer 1").click()
+    box.locator(".dd-file", has_text="bin/").click()
+    box.locator(".dd-pages", has_text="1 to 40 of 60").wait_for()
+    box.get_by_label("Find files").fill("tool59")
+    box.locator(".dd-pages", has_text="1 to 1 of 1").wait_for()
+    differ = page.locator(".dd-layerstack").nth(1).locator(".dd-file .dd-state").all_inner_texts()
+    assert differ == ["- only first", "~ differs", "+ only second"]
+    tab.theme("JupyterLab Dark")
+    tab.shoot(".dd-layerstack >> nth=1", "compare-dark")
+    tab.theme("JupyterLab Light")
+    narrow(tab, box)
+    tab.shoot(".dd-layerstack", "layers-narrow")

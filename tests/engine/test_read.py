@@ -154,6 +154,36 @@ def test_an_image_is_found_by_its_name_in_an_archive_of_several(tmp_path):
     path = saved(tmp_path, [*one[:-1], *two[:-1], ("manifest.json", manifest)])
     assert read.archive(path, "docker.io/library/two:2").names == ("two:2",)
     assert read.archive(path).names == ("one:1",)
+    with pytest.raises(BadArchive, match="Ask for one of one:1, two:2"):
+        read.archive(path, "three")
+
+
+class Daemon:
+    """As much of a docker-py client as reading asks for; it sends `body` in pieces, then perhaps breaks off."""
+
+    def __init__(self, body, breaks=None):
+        self.api, self.body, self.breaks = self, body, breaks
+
+    def version(self):
+        return {"Version": "1"}
+
+    def inspect_image(self, name):
+        return {"Id": "sha256:1", "RepoTags": ["shop:1"], "Os": "linux", "Architecture": here()[6:]}
+
+    def get_image(self, name, chunk_size):
+        for at in range(0, len(self.body), 1000):
+            yield self.body[at : at + 1000]
+        if self.breaks:
+            raise self.breaks
+
+
+def test_a_daemon_that_stops_in_the_middle_is_a_clear_error():
+    body = tar(*old_style([BASE, TOP]))
+    assert read.image(Daemon(body), "shop:1").content(1, "app.py") == b"print()\n"
+    with pytest.raises(BadArchive, match="Docker stopped in the middle"):
+        read.image(Daemon(body[:3000], ConnectionError()), "shop:1")
+    with pytest.raises(BadArchive, match="ends too early"):
+        read.image(Daemon(body[:3100]), "shop:1")
 
 
 def test_a_layer_saved_as_a_link_to_another_is_that_layer(tmp_path):

@@ -94,6 +94,8 @@ def _docker(shelf: Shelf, name: str) -> tuple[str, list[str], tuple[str, ...]]:
     raw = _json(shelf.small("manifest.json"), "manifest.json", shelf.where)
     images = [_dict(one) for one in _list(raw)]
     chosen = next((one for one in images if name and _same(name, _list(one.get("RepoTags")))), None)
+    if name and not chosen and len(images) > 1:
+        raise _nameless(shelf, name, [str(tag) for one in images for tag in _list(one.get("RepoTags"))])
     chosen = chosen or (images[0] if images else {})
     config, blobs = str(chosen.get("Config") or ""), [str(one) for one in _list(chosen.get("Layers"))]
     for blob in (config, *blobs):
@@ -106,7 +108,10 @@ def _docker(shelf: Shelf, name: str) -> tuple[str, list[str], tuple[str, ...]]:
 
 def _oci(shelf: Shelf, index: Mapping[str, Any], name: str, platform: str) -> tuple[str, list[str], tuple[str, ...]]:
     found = list(_manifests(shelf, index, "", ""))
+    names = {one[1] for one in found}
     named = [one for one in found if name and _same(name, [one[1]])] or found
+    if name and len(names) > 1 and named is found:
+        raise _nameless(shelf, name, sorted(names))
     fitting = [one for one in named if one[2] == platform] or [
         one for one in named if platform.startswith(one[2] + "/") or one[2].startswith(platform + "/")
     ]
@@ -176,6 +181,10 @@ def _blob(descriptor: Mapping[str, Any]) -> str:
     if algorithm not in ("sha256", "sha512") or not re.fullmatch(r"[0-9a-f]+", value):
         raise BadArchive(f"a manifest names {digest!r}, which is no digest. The archive is damaged: make it again.")
     return f"blobs/{algorithm}/{value}"
+
+
+def _nameless(shelf: Shelf, name: str, names: list[str]) -> BadArchive:
+    return BadArchive(f"{shelf.where} has several images, none named {name!r}. Ask for one of {', '.join(names)}.")
 
 
 def _same(name: str, tags: list[Any]) -> bool:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from requests.exceptions import RequestException
+
 from drydock.model.image import Image
 from drydock.read.assemble import assemble
 from drydock.read.shelf import PassingShelf, Read
-from drydock.read.tarstream import CHUNK
+from drydock.read.tarstream import CHUNK, BadArchive
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -34,7 +36,23 @@ def image(client: DockerClient, name: str) -> Image:
 @contextmanager
 def _sent(client: DockerClient, name: str) -> Iterator[Read]:
     pieces = client.api.get_image(name, chunk_size=CHUNK)
+
+    broken: list[BadArchive] = []
+
+    def read(_: int) -> bytes:
+        if broken:  # a generator that failed looks like one that ended
+            raise broken[0]
+        try:
+            return next(pieces, b"")
+        except (RequestException, OSError) as error:
+            what = (
+                f"Docker stopped in the middle of sending {name!r} ({type(error).__name__}). "
+                "It was probably stopped or restarted: run `docker info`, then read the image again."
+            )
+            broken.append(BadArchive(what))
+            raise broken[0] from error
+
     try:
-        yield lambda _: next(pieces, b"")
+        yield read
     finally:
         pieces.close()

@@ -135,6 +135,12 @@ def test_shown_in_a_cell_it_builds_and_then_replaces_the_saved_picture(monkeypat
     assert len(shown) == 3
 
 
+def test_outside_a_notebook_it_is_built_all_the_same(capsys):
+    widget = BuildCache(Run())
+    widget._ipython_display_()
+    assert widget.build.state == "done" and "text/plain" in capsys.readouterr().out
+
+
 def test_three_hundred_steps_of_strangers_text_stay_within_the_snapshot():
     nasty = "<img src=x onerror=alert(1)>\x1b[2J\u202e" * 20
     plan = Plan(parse("FROM scratch\n" + f"RUN {nasty}\n" * 300), FILES, Known())

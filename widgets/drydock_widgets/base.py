@@ -135,4 +135,5 @@ class Picture(anywidget.AnyWidget):
             try:
                 self.watch(feed)
             finally:
-                handle.update(self._repr_mimebundle_(), raw=True)
+                if handle is not None:  # outside a notebook there is nothing to replace
+                    handle.update(self._repr_mimebundle_(), raw=True)

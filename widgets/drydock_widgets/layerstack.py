@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from drydock.model import tree
@@ -62,6 +62,7 @@ class LayerStack(Picture):
         self._hidden = [tree.hidden(one) for one in self.images]
         self.comparison = tree.compare(image, other) if other is not None else None
         self._listing = lru_cache(8)(self._list)
+        self._merged = lru_cache(2)(lambda which, layer: tree.tree_at(self.images[which], layer))
         last = self.images[-1].layers
         self._focus = (len(self.images) - 1, len(last) - 1)
         self._view = "compare" if self.comparison else "layer"
@@ -118,8 +119,7 @@ class LayerStack(Picture):
         self._content = kept + ("\n…" if len(data) > len(text.encode()) else "") if data else "(empty)"
 
     def _tree(self) -> tree.Tree:
-        which, layer = self._focus
-        return tree.tree_at(self.images[which], layer)
+        return self._merged(*self._focus)
 
     def _rows(self) -> tuple[tuple[str, str, int], ...]:
         found: tuple[tuple[str, str, int], ...] = self._listing(self._focus, self._view, self._folder)
@@ -158,7 +158,7 @@ class LayerStack(Picture):
         share = f"{human(lost)} ({100 * lost / image.size:.0f} %)"
         return f"{head} {share} are hidden by later layers and shipped all the same; efficiency {self.efficiency:.0%}."
 
-    @property
+    @cached_property
     def efficiency(self) -> float:
         """The part of the stored bytes that was needed, as dive counts it."""
         return tree.efficiency(self.images[0])

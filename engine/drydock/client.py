@@ -17,7 +17,7 @@ from drydock.model.cache import Known, Plan
 from drydock.model.dockerfile import parse
 from drydock.model.image import Image
 from drydock.model.resolve import Base, bases
-from drydock.model.rule_classic import asked
+from drydock.model.rule_classic import asked, could_be
 from drydock.model.steps import Build, planned
 from drydock.read import context, known
 from drydock.record import builds
@@ -136,7 +136,7 @@ class BuildRun:
         path = str(self.request.folder / self.request.dockerfile)
         builds.save(self.identity, path, self.plan, build)
         if self.plan.builder == "buildkit":
-            builds.save_keys(self.identity, self.plan, build, sorted(known.cache(self.client).records))
+            builds.save_keys(self.identity, self.plan, build, set(known.cache(self.client).records))
         else:
             builds.save_copies(self.identity, _copies(self.client, self.plan, build))
 
@@ -168,7 +168,9 @@ def plan(
     names += [name for stage in parsed.stages for name in stage.sources() if not parsed.stage(name, stage.index)]
     found = known.bases(client, names)
     if builder == "classic":
-        has = memory.known(images=found, made=known.made(client, ["", *(b.id for b in found.values())]))
+        draft = Plan(parsed, files, Known(images=found), given, target)
+        roots = ["", *(b.id for b in found.values())]
+        has = memory.known(images=found, made=known.made(client, roots, could_be(draft)))
     else:
         has = _buildkit_known(client, memory, found)
     return Plan(parsed, files, has, given, target, nocache, builder)
@@ -176,9 +178,10 @@ def plan(
 
 def _buildkit_known(client: docker.DockerClient, memory: builds.Memory, found: dict[str, Base]) -> Known:
     records = known.cache(client).records
-    before = set(memory.records or ())
-    strangers = tuple(text for name, text in records.items() if name not in before)
-    return memory.known(images=found, pruned=bool(before - set(records)), empty=not records, strangers=strangers)
+    strangers = tuple(text for name, text in records.items() if name not in memory.ours)
+    there = frozenset(records)
+    pruned = bool(memory.seen - there)
+    return memory.known(images=found, pruned=pruned, empty=not records, strangers=strangers, records=there)
 
 
 def build(

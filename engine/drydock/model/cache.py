@@ -61,6 +61,7 @@ class Known:
     pruned: bool = False  # some of what the kit's builds left in the cache has gone since
     empty: bool = False  # the builder's cache holds nothing at all
     strangers: tuple[str, ...] = ()  # what builds outside the kit left in the cache, as the daemon describes it
+    records: frozenset[str] = frozenset()  # the IDs of all that was in BuildKit's cache when the plan was made
     before: tuple[tuple[Before, ...], ...] = ()  # the stages of the last build of this Dockerfile
 
 

@@ -126,9 +126,10 @@ def _selection(known: Mapping[str, ContextFile], path: str) -> Selection:
         return Selection(f"file:{file.tarsum}", (replace(file, path=path),))
     top = file.path if file is not None else path
     inside = [f for f in known.values() if not top or f.path.startswith(top + "/")]
-    sums = sorted(_sum(known, f.path) for f in inside)
-    own = (file,) if file is not None else ()
-    return Selection(f"dir:{sha256(','.join(sums).encode()).hexdigest()}", (*own, *inside))
+    own = [file] if file is not None else []
+    sums = sorted(_sum(known, f.path) for f in [*own, *inside])
+    # The folder's own mode counts for the classic builder only, not for BuildKit (tried on 20.10 and 26.1).
+    return Selection(f"dir:{sha256(','.join(sums).encode()).hexdigest()}", tuple(inside))
 
 
 def _sum(known: Mapping[str, ContextFile], path: str) -> str:

@@ -6,6 +6,7 @@ From the first miss in a stage, nothing below is even looked up (moby imageprobe
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from drydock.model.cache import DEPENDS, HIT, MISS, SKIPPED, Made, Plan, Prediction, key_of, why_hit, why_missed
@@ -41,8 +42,7 @@ class Probe:
 
     def like(self, parent: str, comment: str) -> list[str]:
         """Return the images made from `parent` by such a COPY, whatever files it brought."""
-        before, _, after = comment.partition("{hash}")
-        shape = re.compile(re.escape(before) + r"(file|dir|multi):[0-9a-f]{64}" + re.escape(after))
+        shape = like(comment)
         return [m.id for m in self.children.get(parent, []) if shape.fullmatch(m.created_by)]
 
     def make(self, parents: frozenset[str], created_by: str) -> str:
@@ -52,6 +52,17 @@ class Probe:
         for parent in parents:
             self.add(Made(name, parent, f"9{self.fresh:09}", created_by))
         return name
+
+
+def like(comment: str) -> re.Pattern[str]:
+    """Return what a step's name looks like whatever files it brought."""
+    return re.compile(r"(file|dir|multi):[0-9a-f]{64}".join(re.escape(part) for part in comment.split("{hash}")))
+
+
+def could_be(plan: Plan) -> Callable[[str], bool]:
+    """Return a test whether an image was made by one of the plan's steps, for all that its text says."""
+    shapes = [like(step.comment) for stage in plan.resolved for step in stage]
+    return lambda created_by: any(shape.fullmatch(created_by) for shape in shapes)
 
 
 def predict(plan: Plan) -> dict[Place, Prediction]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import docker
@@ -46,33 +46,36 @@ def bases(client: docker.DockerClient, names: Iterable[str]) -> dict[str, Base]:
     return found
 
 
-def made(client: docker.DockerClient, roots: Iterable[str]) -> tuple[Made, ...]:
-    """Return the images that grew, step by step, from these images (IDs; "" is scratch)."""
+def made(client: docker.DockerClient, roots: Iterable[str], wanted: Callable[[str], bool]) -> tuple[Made, ...]:
+    """Return the images that grew, by `wanted` steps, from these images (IDs; "" is scratch)."""
     children: dict[str, list[str]] = {}
     for image in client.api.images(all=True):
         children.setdefault(image.get("ParentId") or "", []).append(image["Id"])
-    found: dict[str, Made] = {}
+    found: dict[tuple[str, str], Made] = {}
     todo = list(dict.fromkeys(roots))
     while todo:
         parent = todo.pop()
         for child in children.get(parent, []):
-            if child in found or child == parent:
-                continue
-            one = _made(client, child, parent)
-            if one is not None:
-                found[child] = one
+            created, text = _told(client, child)
+            if wanted(text) and (parent, child) not in found:
+                found[parent, child] = Made(child, parent, created, text)
                 todo.append(child)
     return tuple(found.values())
 
 
-def _made(client: docker.DockerClient, image: str, parent: str) -> Made | None:
-    try:
-        created = client.api.inspect_image(image).get("Created") or ""
-        history = client.api.history(image)
-    except ImageNotFound:  # removed while we were reading
-        return None
-    text = history[0].get("CreatedBy") or "" if history else ""
-    return Made(image, parent, _sortable(created), HEALTH.sub(r"\1 \2", text))
+# An image's ID is a hash of these very texts, so they never change: asked for once, two requests each are saved.
+_TOLD: dict[str, tuple[str, str]] = {}
+
+
+def _told(client: docker.DockerClient, image: str) -> tuple[str, str]:
+    """Return when an image was made (sortable), and by which step."""
+    if image not in _TOLD:
+        try:
+            created = client.api.inspect_image(image).get("Created") or ""
+            _TOLD[image] = (_sortable(created), created_by(client, image))
+        except ImageNotFound:  # removed while we were reading
+            return "", ""
+    return _TOLD[image]
 
 
 def _sortable(created: str) -> str:

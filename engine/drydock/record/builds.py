@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from drydock.model.cache import Before, Known, Plan, digest, files_of
+from drydock.model.cache import Before, Known, Plan, files_of
 from drydock.model.rule_buildkit import keys
-from drydock.model.rule_classic import asked
 from drydock.model.steps import Build
 from drydock.record import lines
 
@@ -22,7 +21,8 @@ class Memory:
     seconds: tuple[tuple[str, float], ...] = ()  # of each step's text, how long it last took to run
     keys: tuple[tuple[str, str, str], ...] = ()  # key, parent, definition
     copied: tuple[tuple[tuple[str, str], str], ...] = ()
-    records: tuple[str, ...] | None = None  # IDs in BuildKit's cache when the kit last looked
+    seen: frozenset[str] = frozenset()  # IDs in BuildKit's cache when the kit last looked
+    ours: frozenset[str] = frozenset()  # those of them that came while the kit was building
 
     def known(self, **other: object) -> Known:
         """Return this memory as what a plan needs, with what the daemon said added."""
@@ -36,13 +36,14 @@ def remember(engine: str, dockerfile: str) -> Memory:
     same = [row for row in mine if row.get("dockerfile") == dockerfile]
     took = {s["text"]: s["seconds"] for row in same for s in row["steps"] if s["state"] == "ran" and s["seconds"]}
     cache = [row for row in lines.read("cache") if row.get("engine") == engine]
-    looked = [row["records"] for row in cache if "records" in row]
+    looked = [row for row in cache if "records" in row]
     return Memory(
         _before(same[-1]) if same else (),
         tuple(took.items()),
         tuple((row["key"], row["parent"], row["loose"]) for row in cache if "key" in row),
         tuple(((row["source"], row["asked"]), row["created_by"]) for row in cache if "asked" in row),
-        tuple(looked[-1]) if looked else None,
+        frozenset(looked[-1]["records"] if looked else ()),
+        frozenset(looked[-1]["ours"] if looked else ()),
     )
 
 
@@ -75,7 +76,7 @@ def save(engine: str, dockerfile: str, plan: Plan, build: Build) -> None:
     lines.change("builds", add)
 
 
-def save_keys(engine: str, plan: Plan, build: Build, records: list[str]) -> None:
+def save_keys(engine: str, plan: Plan, build: Build, records: set[str]) -> None:
     """Keep the keys of the steps that BuildKit has now done, and the cache records that are there after it."""
     table = keys(plan)
     done = {(s.stage, s.index) for s in build.steps if s.state in ("ran", "cached") and s.index > 0}
@@ -86,14 +87,11 @@ def save_keys(engine: str, plan: Plan, build: Build, records: list[str]) -> None
         kept = [r for r in rows if not (r.get("engine") == engine and "records" in r)]
         have = {r.get("key") for r in kept if r.get("engine") == engine}
         new = [{"engine": engine, "key": k, "parent": p, "loose": d} for k, p, d in fresh if k not in have]
-        return [*kept, *new, {"engine": engine, "records": records}]
+        before = {i for r in rows if r.get("engine") == engine for i in r.get("ours", ())}
+        ours = records & (before | (records - plan.known.records))
+        return [*kept, *new, {"engine": engine, "records": sorted(records), "ours": sorted(ours)}]
 
     lines.change("cache", add)
-
-
-def forget_keys(engine: str) -> None:
-    """Drop the keys of an engine whose cache is known to be empty: none of them can be a hit again."""
-    lines.change("cache", lambda rows: [r for r in rows if not (r.get("engine") == engine and "asked" not in r)])
 
 
 def save_copies(engine: str, found: list[tuple[str, str, str]]) -> None:
@@ -105,6 +103,3 @@ def save_copies(engine: str, found: list[tuple[str, str, str]]) -> None:
 
     if found:
         lines.change("cache", add)
-
-
-__all__ = ["Memory", "asked", "digest", "forget_keys", "remember", "save", "save_copies", "save_keys"]

@@ -75,6 +75,7 @@ def build(client: docker.DockerClient, request: Request, start: Build, host: str
             yield ended(now.build, "failed", str(error), time.monotonic() - began)
         finally:
             _stop(child)
+            child.stderr.close()
 
 
 def _start(request: Request, iid: Path, host: str) -> subprocess.Popen[str]:

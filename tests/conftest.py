@@ -1,8 +1,10 @@
 """Real engines for the tests: `daemon` is every Docker that DRYDOCK_TEST_DAEMONS names, one after the other."""
 
+import io
 import os
 import shlex
 import shutil
+import tarfile
 from pathlib import Path
 
 import docker
@@ -61,3 +63,22 @@ def buildx(daemon_url, tmp_path_factory):
     if store not in ("containerd", "graph"):
         return None
     return shlex.join(["env", f"STORE={store}", str(script), "cli"])
+
+
+@pytest.fixture(scope="session")
+def busybox(daemon):
+    """Make a small base image of that name from this machine's busybox, where the engine has none yet."""
+
+    def make(name: str, *links: str) -> None:
+        if daemon.images.list(name):
+            return
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as tar:
+            tar.add(shutil.which("busybox"), arcname="bin/busybox")
+            for link in ("sh", "cat", "echo", "ls", "sort", "sleep", "true", "false", *links):
+                entry = tarfile.TarInfo(f"bin/{link}")
+                entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+                tar.addfile(entry)
+        daemon.api.import_image_from_data(packed.getvalue(), repository=name, tag="latest")
+
+    return make

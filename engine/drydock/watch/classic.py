@@ -9,6 +9,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -56,8 +57,7 @@ def build(client: docker.DockerClient, request: Request, start: Build) -> Iterat
                 yield now.build
         yield now.end(time.monotonic() - began)
     except (KeyboardInterrupt, GeneratorExit) as stop:
-        for response in answers:
-            response.raw.shutdown()  # the engine cancels a build whose client hangs up
+        _hang_up(answers)  # the engine cancels a build whose client hangs up
         if isinstance(stop, KeyboardInterrupt):
             yield ended(now.build, "cancelled", None, time.monotonic() - began)
         raise
@@ -65,13 +65,23 @@ def build(client: docker.DockerClient, request: Request, start: Build) -> Iterat
         yield ended(now.build, "failed", explain(error), time.monotonic() - began)
     finally:
         api.hooks["response"].clear()
+        _hang_up(answers)
+
+
+def _hang_up(answers: list[Any]) -> None:
+    """Close what the engine still sends; shut down first, since another thread may be waiting in it."""
+    while answers:
+        response = answers.pop()
+        with suppress(OSError, ValueError, RuntimeError, AttributeError):
+            response.raw.shutdown()
+        response.close()
 
 
 def alive(client: docker.DockerClient) -> bool:
     """Return whether the engine answers now, asked on a connection of its own."""
     try:
-        probe = docker.DockerClient(base_url=_address(client), timeout=10)
-        return bool(probe.ping())
+        with closing(docker.DockerClient(base_url=_address(client), timeout=10)) as probe:
+            return bool(probe.ping())
     except (DockerException, RequestException):
         return False
 

@@ -1,0 +1,96 @@
+"""A build that fails, is interrupted or loses its engine says so, and the next one goes on where it was."""
+
+import signal
+import threading
+import time
+
+import pytest
+from drydock import client as kit
+from drydock.watch import stream
+
+BASE = "drydock-build/base"
+
+
+@pytest.fixture
+def folder(daemon, daemon_url, buildx, tmp_path, monkeypatch, busybox):
+    """A folder to build in, with the engine and the record of this test."""
+    monkeypatch.setenv("DRYDOCK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DOCKER_HOST", daemon_url)
+    if buildx:
+        monkeypatch.setenv("DRYDOCK_BUILDX", buildx)
+    else:
+        monkeypatch.setenv("DRYDOCK_BUILDX", "false")
+    busybox(BASE)
+    (tmp_path / "context").mkdir()
+    return tmp_path / "context"
+
+
+def write(folder, *lines):
+    (folder / "Dockerfile").write_text("\n".join([f"FROM {BASE}", f"ENV UNIQUE={time.time_ns()}", *lines]))
+
+
+@pytest.mark.docker
+def test_the_builder_is_the_one_that_docker_build_would_use(folder, daemon, buildx):
+    write(folder, "RUN true")
+    assert kit.plan(folder, client=daemon).builder == ("buildkit" if buildx else "classic")
+
+
+@pytest.mark.docker
+def test_a_failed_build_names_step_line_and_output_and_keeps_what_it_had(folder, daemon):
+    write(folder, "RUN echo fine", "RUN echo what went wrong && exit 7", "RUN true")
+    with pytest.raises(kit.BuildFailed) as caught:
+        kit.build(folder, client=daemon).run()
+    assert "line 4" in str(caught.value) and "what went wrong" in str(caught.value)
+    assert [s.state for s in caught.value.build.steps[2:]] == ["ran", "failed", "waiting"]
+    (folder / "Dockerfile").write_text((folder / "Dockerfile").read_text().replace("exit 7", "exit 0"))
+    again = kit.build(folder, client=daemon).run()
+    assert [s.state for s in again.steps[2:]] == ["cached", "ran", "ran"]
+
+
+@pytest.mark.docker
+def test_output_and_times_belong_to_their_step(folder, daemon):
+    write(folder, "RUN echo first; sleep 1", "RUN echo second")
+    first, second = kit.build(folder, client=daemon).run().steps[2:]
+    assert "first" in first.output and "second" in second.output and "second" not in first.output
+    assert first.seconds > 0.9 > second.seconds - 1
+
+
+@pytest.mark.docker
+def test_an_interrupt_cancels_the_build_and_the_finished_steps_are_kept(folder, daemon):
+    write(folder, "RUN echo kept", "RUN echo begun && sleep 60")
+    run = kit.build(folder, client=daemon)
+    with pytest.raises(KeyboardInterrupt):
+        for now in run:
+            if now.steps[-1].state == "running" and not any(t.name == "interrupt" for t in threading.enumerate()):
+                timer = threading.Timer(1, signal.raise_signal, [signal.SIGINT])
+                timer.name = "interrupt"
+                timer.start()
+    assert run.result.state == "cancelled" and run.result.steps[-1].state == "cancelled"
+    (folder / "Dockerfile").write_text((folder / "Dockerfile").read_text().replace("sleep 60", "true"))
+    assert [s.state for s in kit.build(folder, client=daemon).run().steps[2:]] == ["cached", "ran"]
+
+
+@pytest.mark.docker
+def test_an_engine_that_falls_silent_ends_the_build_with_a_way_out(folder, daemon, monkeypatch):
+    write(folder, "RUN sleep 8")
+    monkeypatch.setattr(stream, "QUIET", 1.0)
+    for module in (kit.classic, kit.buildkit):
+        monkeypatch.setattr(module, "alive", lambda client: False)
+    with pytest.raises(kit.BuildFailed, match="stopped answering"):
+        kit.build(folder, client=daemon).run()
+
+
+@pytest.mark.docker
+def test_what_the_kit_builds_carries_its_label(folder, daemon):
+    write(folder, "RUN true")
+    kit.build(folder, tag="drydock-build/labelled", client=daemon).run()
+    try:
+        assert kit.LAB in daemon.images.get("drydock-build/labelled").labels
+    finally:
+        daemon.images.remove("drydock-build/labelled", force=True)
+
+
+def test_without_an_engine_there_is_one_clear_message(monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    with pytest.raises(kit.EngineUnavailable, match="Try: "):
+        kit.connect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,19 @@ def connect(timeout: int = 120) -> docker.DockerClient:
     where = "the default socket"
     try:
         where = address()
+        _knock(where)
         client = docker.DockerClient(base_url=where, timeout=timeout, tls=_tls(where))
         client.ping()
     except (DockerException, RequestException, OSError, ValueError) as error:
         raise EngineUnavailable(_unavailable(where, error)) from None
     return client
+
+
+def _knock(where: str) -> None:
+    """Raise OSError where nobody listens: docker-py would wrap the reason twice, and leave a socket open."""
+    if where.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as knock:
+            knock.connect("/" + where.removeprefix("unix://").lstrip("/"))
 
 
 def address() -> str:

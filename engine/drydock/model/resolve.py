@@ -209,7 +209,8 @@ def _copy(df: Dockerfile, stage: Stage, index: int, i: Instruction, scope: Scope
     inline = {f"<<{'-' if h.chomp else ''}{h.name}" for h in i.heredocs}
     named = [s for s in sources if s.replace('"', "").replace("'", "") not in inline]
     remote = any(re.match(r"(https?|git|ssh)://|git@", s) for s in named) and i.keyword == "ADD"
-    absolute = posixpath.join("/", scope.workdir, target)
+    absolute = _clean(posixpath.join("/", scope.workdir, target))
+    absolute += "/" if target == "." or target.endswith(("/", "/.")) else ""
     bodies = [scope.expand(h.content) if h.expand else h.content for h in i.heredocs]
     definition = json.dumps([i.keyword, sources, absolute, flags, bodies])
     origin = dict(flags).get("from")
@@ -219,11 +220,19 @@ def _copy(df: Dockerfile, stage: Stage, index: int, i: Instruction, scope: Scope
 
 
 def _workdir(df: Dockerfile, stage: Stage, index: int, i: Instruction, scope: Scope, context: Context) -> Resolved:
-    path = posixpath.normpath(posixpath.join("/", scope.workdir, scope.expand(i.arguments)))
-    path = "/" + path.lstrip("/")
+    """Both builders clean a relative path and keep an absolute one as it was typed (`/w/` is not `/w`), for the comment
+    and for the processes that start there; the folder that BuildKit makes is the same (moby
+    builder/dockerfile/dispatchers_unix.go, buildkit util/system/path.go: NormalizeWorkdir)."""
+    asked = scope.expand(i.arguments)
+    path = asked if asked.startswith("/") else "/" + _clean(posixpath.join("/", scope.workdir, asked)).lstrip("/")
     scope.workdir = path
-    definition = "" if path == "/" else json.dumps(["WORKDIR", path])
+    definition = "" if path == "/" else json.dumps(["WORKDIR", _clean(path)])
     return Resolved(stage.index, index, i, f"WORKDIR {path}", definition)
+
+
+def _clean(path: str) -> str:
+    """Return an absolute path without `.`, `..` and doubled slashes, as Go's path.Clean does."""
+    return "/" + posixpath.normpath(path).lstrip("/")
 
 
 def _config(df: Dockerfile, stage: Stage, index: int, i: Instruction, scope: Scope, context: Context) -> Resolved:

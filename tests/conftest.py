@@ -65,6 +65,9 @@ def buildx(daemon_url, tmp_path_factory):
     return shlex.join(["env", f"STORE={store}", str(script), "cli"])
 
 
+ACCOUNTS = {"etc/passwd": b"root:x:0:0:root:/:/bin/sh\n", "etc/group": b"root:x:0:\n"}
+
+
 @pytest.fixture(scope="session")
 def busybox(daemon):
     """Make a small base image of that name from this machine's busybox, where the engine has none yet."""
@@ -75,6 +78,10 @@ def busybox(daemon):
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as tar:
             tar.add(shutil.which("busybox"), arcname="bin/busybox")
+            for path, text in ACCOUNTS.items():  # Debian's 26.1 cannot find even a numeric USER without a passwd file
+                entry = tarfile.TarInfo(path)
+                entry.size = len(text)
+                tar.addfile(entry, io.BytesIO(text))
             for link in ("sh", "cat", "echo", "ls", "sort", "sleep", "true", "false", *links):
                 entry = tarfile.TarInfo(f"bin/{link}")
                 entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"

@@ -189,8 +189,10 @@ def _buildkit_known(client: docker.DockerClient, memory: builds.Memory, found: d
     records = known.cache(client).records
     strangers = tuple(text for name, text in records.items() if name not in memory.ours)
     there = frozenset(records)
-    pruned = bool(memory.seen - there)
-    return memory.known(images=found, pruned=pruned, empty=not records, strangers=strangers, records=there)
+    pruned, merges = bool(memory.seen - there), known.merges(client)
+    return memory.known(
+        images=found, pruned=pruned, merges=merges, empty=not records, strangers=strangers, records=there
+    )
 
 
 def build(

@@ -59,6 +59,7 @@ class Known:
     copied: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (source image, comment) -> created_by
     keys: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # BuildKit: key -> (parent key, definition)
     pruned: bool = False  # some of what the kit's builds left in the cache has gone since
+    merges: bool = False  # the builder can lay COPY --link on top without the step before: not on Docker's own store
     empty: bool = False  # the builder's cache holds nothing at all
     strangers: tuple[str, ...] = ()  # what builds outside the kit left in the cache, as the daemon describes it
     records: frozenset[str] = frozenset()  # the IDs of all that was in BuildKit's cache when the plan was made

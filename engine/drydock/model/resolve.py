@@ -212,7 +212,8 @@ def _copy(df: Dockerfile, stage: Stage, index: int, i: Instruction, scope: Scope
     absolute = _clean(posixpath.join("/", scope.workdir, target))
     absolute += "/" if target == "." or target.endswith(("/", "/.")) else ""
     bodies = [scope.expand(h.content) if h.expand else h.content for h in i.heredocs]
-    definition = json.dumps([i.keyword, sources, absolute, flags, bodies])
+    own = [(k, v) for k, v in flags if k != "from"]  # a stage is known by its files, whatever it is called
+    definition = json.dumps([i.keyword, sources, absolute, own, bodies])
     origin = dict(flags).get("from")
     source = _source(df, stage, origin) if origin else None
     chosen = None if origin or remote else select(context, named)

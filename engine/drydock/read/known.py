@@ -95,3 +95,9 @@ def cache(client: docker.DockerClient) -> Cache:
     url = f"{client.api.base_url}/v{client.api.api_version}/system/df"  # docker-py's df() measures every layer too
     rows = client.api.get(url, params={"type": "build-cache"}).json().get("BuildCache") or []
     return Cache({r["ID"]: r.get("Description") or "" for r in rows if r.get("Type", "regular") == "regular"})
+
+
+def merges(client: docker.DockerClient) -> bool:
+    """Return whether the daemon keeps images in containerd's store, where BuildKit can merge layers (COPY --link)."""
+    status = dict(pair for pair in client.info().get("DriverStatus") or [] if len(pair) == 2)
+    return "containerd" in status.get("driver-type", "")

@@ -31,6 +31,7 @@ from drydock.watch.request import Request
 from drydock.watch.stream import EngineStalled, events
 
 NAME = re.compile(r"^\[(?:(\S+) )?(\d+)/(\d+)\] ")
+LINK = re.compile(r"\] LINK (COPY|ADD) ")  # COPY --link is two vertexes: the copy, and its merge with the step before
 GRACE = 10.0  # seconds that buildx gets to end by itself after an interrupt
 
 
@@ -188,8 +189,9 @@ class Watched:
         return any(seen)
 
     def _vertex(self, vertex: dict[str, Any]) -> bool:
-        match = NAME.match(str(vertex.get("name", "")))
-        if match:
+        name = str(vertex.get("name", ""))
+        match = NAME.match(name)
+        if match and not LINK.search(name):
             place = self.places.get((match[1] or "", int(match[2])))
             if place is not None:
                 self.vertexes[vertex["digest"]] = place

@@ -14,7 +14,6 @@ corpus = importlib.util.module_from_spec(spec)
 sys.modules["corpus"] = corpus
 spec.loader.exec_module(corpus)
 
-PAIRS = [(case, builder) for case in corpus.CASES for builder in case.builders]
 WORD = {"HIT": "cached", "MISS": "ran", "CONFIG": "config", "SKIPPED": "skipped"}
 
 
@@ -59,10 +58,11 @@ def build_and_compare(root: Path, options: dict, builder: str, daemon, depends: 
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize(("case", "builder"), PAIRS, ids=[f"{case.name}-{builder}" for case, builder in PAIRS])
-def test_what_is_predicted_is_what_docker_does(case, builder, daemon, daemon_url, bases, buildx, tmp_path, monkeypatch):
-    if (builder == "buildkit") != bool(buildx):
-        return  # 20.10 stands for the classic builder, the others for BuildKit: each engine's own default
+@pytest.mark.parametrize("case", corpus.CASES, ids=[case.name for case in corpus.CASES])
+def test_what_is_predicted_is_what_docker_does(case, daemon, daemon_url, bases, buildx, tmp_path, monkeypatch):
+    builder = "buildkit" if buildx else "classic"  # each engine's own default: 20.10 stands for the classic builder
+    if builder not in case.builders:
+        pytest.skip(f"an edit that only {' and '.join(case.builders)} can build")
     monkeypatch.setenv("DRYDOCK_HOME", str(tmp_path.parent / "home"))
     monkeypatch.setenv("DOCKER_HOST", daemon_url)
     if buildx:

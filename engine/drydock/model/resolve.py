@@ -173,7 +173,9 @@ def _run(df: Dockerfile, stage: Stage, index: int, i: Instruction, scope: Scope,
     command = i.words if i.json else (*shell, i.arguments)
     args = {k: v for k, v in scope.args.items() if v is not None and k not in scope.env}
     visible = sorted(f"{k}={v}" for k, v in args.items())
-    comment = " ".join([f"|{len(visible)}", *visible, *command] if args else command)
+    # Proxies of the caller that nobody declared are not counted, but that there are some shows: "|0 /bin/sh -c".
+    silent = any(k in PROXIES and k not in scope.env and k not in args for k in scope.given)
+    comment = " ".join([f"|{len(visible)}", *visible, *command] if args or silent else command)
     source, selections = _mounts(df, stage, i, context)
     definition = ["RUN", command, [f"{k}={v}" for k, v in {**args, **scope.env}.items()], scope.workdir, scope.user,
                   i.flags, [h.content for h in i.heredocs]]  # fmt: skip

@@ -54,6 +54,7 @@ class Entry:
     link: str = ""  # where a symlink points (any text); for a hard link the path of the other name
     digest: str = ""  # sha256 of a file's content
     xattrs: tuple[tuple[str, str], ...] = ()
+    device: tuple[int, int] = (0, 0)  # major and minor number of a device
 
     def same(self, other: Entry) -> bool:
         """Return whether a reader of the file system sees no difference (times do not count).
@@ -61,10 +62,10 @@ class Entry:
         >>> Entry("a", "file", mtime=1).same(Entry("a", "file", mtime=2))
         True
         """
-        mine = (self.kind, self.size, self.mode, self.uid, self.gid, self.link, self.digest, self.xattrs)
+        mine = (self.kind, self.size, self.mode, self.uid, self.gid, self.link, self.digest, self.xattrs, self.device)
         return mine == (
             *(other.kind, other.size, other.mode, other.uid, other.gid),
-            *(other.link, other.digest, other.xattrs),
+            *(other.link, other.digest, other.xattrs, other.device),
         )
 
 

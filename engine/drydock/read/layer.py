@@ -159,7 +159,8 @@ def _entry(path: str, header: Header, content: Content, where: str) -> Entry:
     elif header.kind == "hardlink":
         link = clean(link, where)
     return Entry(
-        path, header.kind, size, header.mode, header.uid, header.gid, header.mtime, link, digest, header.xattrs
+        *(path, header.kind, size, header.mode, header.uid, header.gid, header.mtime),
+        *(link, digest, header.xattrs, header.device),
     )
 
 

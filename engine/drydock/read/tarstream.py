@@ -108,6 +108,7 @@ class Header:
     mtime: float
     link: str
     xattrs: tuple[tuple[str, str], ...] = ()
+    device: tuple[int, int] = (0, 0)
 
 
 @dataclass
@@ -274,12 +275,14 @@ def _header(block: bytes, size: int, kind: bytes, extra: _Extra, where: str) -> 
         raise BadArchive(f"{where} gives {name!r} a size of {size}. It is damaged: make it again.")
     size = size if meaning == "file" else 0  # nothing else has content, whatever its header says
     mode = number(block[100:108]) & 0o7777  # 20.10 writes Go's type bits above these
-    return Header(name, meaning, size, mode, uid, gid, mtime, link, _xattrs(pax) if pax else ())
+    device = (number(block[329:337]), number(block[337:345])) if kind in (b"3", b"4") else (0, 0)
+    return Header(name, meaning, size, mode, uid, gid, mtime, link, _xattrs(pax) if pax else (), device)
 
 
 def _xattrs(pax: dict[str, bytes]) -> tuple[tuple[str, str], ...]:
     prefix = "SCHILY.xattr."
-    return tuple(sorted((k.removeprefix(prefix), _text(v)) for k, v in pax.items() if k.startswith(prefix)))
+    found = ((k.removeprefix(prefix), v) for k, v in pax.items() if k.startswith(prefix))
+    return tuple(sorted((k, v.decode("utf-8", "surrogateescape")) for k, v in found))  # a value may hold NUL bytes
 
 
 def _text(field: bytes) -> str:

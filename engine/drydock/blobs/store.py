@@ -37,9 +37,7 @@ def hex_of(digest: str) -> str:
     """
     match = DIGEST.fullmatch(digest)
     if not match:
-        raise BadDigest(
-            f"{digest[:80]!r} is no digest: one is sha256: and 64 hexadecimal digits. Copy it again, whole."
-        )
+        raise BadDigest(f"{digest[:80]!r} is no digest: that is sha256: and 64 hexadecimal digits. Copy it again.")
     return match[1]
 
 
@@ -99,14 +97,14 @@ class Blobs:
 
     def all(self) -> Iterator[str]:
         """Go through the digests of all blobs, sorted."""
-        for name in sorted(os.listdir(self._folder)):
-            if DIGEST.fullmatch(f"sha256:{name}"):
-                yield f"sha256:{name}"
+        for path in sorted(self._folder.iterdir()):
+            if DIGEST.fullmatch(f"sha256:{path.name}"):
+                yield f"sha256:{path.name}"
 
     def recover(self) -> None:
         """Remove what writers left behind that were killed; call it only while nobody writes."""
-        for name in os.listdir(self._new):
-            (self._new / name).unlink(missing_ok=True)
+        for path in self._new.iterdir():
+            path.unlink(missing_ok=True)
 
     def _beside(self, path: Path, content: bytes) -> None:
         new = self._new / secrets.token_hex(8)

@@ -73,6 +73,20 @@ class Tree:
     def __contains__(self, path: str) -> bool:
         return path in self.nodes or path in self._kids
 
+    def copy(self) -> Tree:
+        """Return a tree of its own that begins as this one: the next layer goes on top of the copy.
+
+        >>> tree = Tree()
+        >>> top = tree.copy()
+        >>> top.apply(Layer("", "", 0, (Entry("a", "file"),)), 0)
+        >>> "a" in tree, "a" in top
+        (False, True)
+        """
+        twin = Tree()
+        twin.nodes = dict(self.nodes)
+        twin._kids = {path: dict(kids) for path, kids in self._kids.items()}
+        return twin
+
     def children(self, path: str = "") -> tuple[str, ...]:
         """Return the paths directly inside a directory, sorted."""
         return tuple(sorted(self._kids.get(path, ())))

@@ -9,10 +9,11 @@ import fnmatch
 import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from typing import Protocol
 
-TYPEFLAG = {"file": "0", "directory": "5", "symlink": "2", "fifo": "6"}
+TYPEFLAG = {"file": "0", "hardlink": "1", "directory": "5", "symlink": "2", "fifo": "6"}
 
 
 class Hash(Protocol):
@@ -44,7 +45,7 @@ class Context:
 
     files: tuple[ContextFile, ...] = ()
 
-    @property
+    @cached_property
     def by_path(self) -> dict[str, ContextFile]:
         """Return the visible files by their path."""
         return {file.path: file for file in self.files if not file.ignored}
@@ -68,15 +69,28 @@ class Context:
         return "\n".join(f"{f.path}  {f.size} bytes" for f in self.files if f.kind == "file") or "no file"
 
 
-def start_tarsum(path: str, kind: str, size: int, mode: int, link: str = "") -> Hash:
+def start_tarsum(
+    path: str,
+    kind: str,
+    size: int,
+    mode: int,
+    link: str = "",
+    owner: tuple[int, int] = (0, 0),
+    xattrs: Iterable[tuple[str, str]] = (),
+) -> Hash:
     """Return the running hash of a file's header, to be fed with the content: the classic builder's identity of it.
 
-    The modification time is not in it: touching a file does not make a step run again.
+    The modification time is not in it: touching a file does not make a step run again. The owner is: a client that
+    sends the owners along (docker-py does, the docker CLI sends 0) has cache entries of its own.
+
+    >>> start_tarsum("a", "file", 0, 0o644).hexdigest() == start_tarsum("a", "file", 0, 0o644, owner=(1, 1)).hexdigest()
+    False
     """
     name = path + "/" if kind == "directory" else path
-    fields = [("name", name), ("mode", str(mode)), ("uid", "0"), ("gid", "0"), ("size", str(size))]
+    uid, gid = owner
+    fields = [("name", name), ("mode", str(mode)), ("uid", str(uid)), ("gid", str(gid)), ("size", str(size))]
     fields += [("typeflag", TYPEFLAG.get(kind, "0")), ("linkname", link), ("uname", ""), ("gname", "")]
-    fields += [("devmajor", "0"), ("devminor", "0")]
+    fields += [("devmajor", "0"), ("devminor", "0"), *sorted(xattrs)]
     return sha256("".join(key + value for key, value in fields).encode("utf-8", "surrogateescape"))
 
 
@@ -107,7 +121,7 @@ def select(context: Context, sources: Iterable[str]) -> tuple[Selection, ...]:
     for source in sources:
         path = posixpath.normpath("/" + source).lstrip("/")
         if any(char in path for char in "*?["):
-            matches = [p for p in sorted(known) if _match(p, path)]
+            matches = [p for p in sorted(known, key=lambda one: one.split("/")) if _match(p, path)]  # as a walk goes
         else:
             matches = [path] if path in known or not path else []
         found += [_selection(known, match) for match in matches]
@@ -115,8 +129,8 @@ def select(context: Context, sources: Iterable[str]) -> tuple[Selection, ...]:
 
 
 def _match(path: str, pattern: str) -> bool:
-    """Match as Go's filepath.Match does: a star never crosses a slash."""
-    parts, wanted = path.split("/"), pattern.split("/")
+    """Match as Go's filepath.Match does: a star never crosses a slash, [^a] is any letter but a."""
+    parts, wanted = path.split("/"), pattern.replace("[^", "[!").split("/")
     return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from drydock.model.expansion import expand as expand
-from drydock.model.lines import DockerfileError, Heredoc, LogicalLine, directives, logical_lines, split_words
+from drydock.model.lines import DockerfileError, Heredoc, LogicalLine, directives, logical_lines, refusal, split_words
 
 KEYWORDS = (
     "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER",
@@ -28,6 +28,7 @@ FLAGS: Mapping[str, tuple[str, ...]] = {
 JSON_FORM = ("ADD", "CMD", "COPY", "ENTRYPOINT", "RUN", "SHELL", "VOLUME")
 FILE_CHANGING = ("ADD", "COPY", "RUN", "WORKDIR")
 LARGEST = 1_000_000  # bytes; moby's builder refuses larger ones too
+NO_STAGE = "no build stage in current context"
 STAGE_NAME = re.compile(r"^[a-z][a-z0-9-_.]*$")
 
 
@@ -36,7 +37,7 @@ class Instruction:
     """One line of the recipe, however many lines of text it takes."""
 
     keyword: str
-    text: str  # "RUN apt-get update", as `docker build` prints it
+    text: str  # "RUN apt-get update"
     arguments: str  # what follows the keyword and its flags
     words: tuple[str, ...]  # arguments split; for the JSON form, its strings
     flags: tuple[tuple[str, str], ...] = ()
@@ -44,6 +45,7 @@ class Instruction:
     heredocs: tuple[Heredoc, ...] = ()
     lines: tuple[int, int] = (1, 1)
     source: str = ""
+    written: str = ""  # the text as typed, on one line: what `docker build` prints ("run  apt-get update")
 
     def flag(self, name: str) -> str | None:
         """Return the value of `--name=value`, or None where it is not given; a bare flag is "true"."""
@@ -169,17 +171,20 @@ def parse(text: str | bytes) -> Dockerfile:
     found = directives(rows)
     escape = found.get("escape", "\\")
     if escape not in ("\\", "`"):
-        raise DockerfileError(1, f"the escape character is {escape!r}", r"It must be \ or `.")
+        docker = f"failed to parse Dockerfile: invalid escape token '{escape}' does not match ` or \\"
+        raise DockerfileError(1, f"the escape character is {escape!r}", r"It must be \ or `.", docker)
     warnings: list[str] = []
     parsed = [_instruction(line, escape, warnings) for line in logical_lines(rows, escape)]
     if not parsed:
-        raise DockerfileError(1, "it holds no instruction", "Begin with FROM and the name of a base image.")
+        docker = "failed to parse Dockerfile: file with no instructions"
+        raise DockerfileError(1, "it holds no instruction", "Begin with FROM and the name of a base image.", docker)
     first = next((n for n, i in enumerate(parsed) if i.keyword == "FROM"), len(parsed))
     for i in parsed[: first + 1]:
         if i.keyword not in ("ARG", "FROM"):
-            raise DockerfileError(i.lines[0], f"{i.keyword} stands before FROM", "Only ARG may; begin with FROM.")
+            what = f"{i.keyword} stands before FROM"
+            raise DockerfileError(i.lines[0], what, "Only ARG may; begin with FROM.", NO_STAGE)
     if first == len(parsed):
-        raise DockerfileError(parsed[-1].lines[0], "there is no FROM", "Name the base image: FROM alpine.")
+        raise DockerfileError(parsed[-1].lines[0], "there is no FROM", "Name the base image: FROM alpine.", NO_STAGE)
     return Dockerfile("\n".join(rows), found, tuple(parsed[:first]), _stages(parsed[first:]), tuple(warnings))
 
 
@@ -223,12 +228,13 @@ def _instruction(line: LogicalLine, escape: str, warnings: list[str]) -> Instruc
     if word not in KEYWORDS:
         near = difflib.get_close_matches(word, KEYWORDS, 1, 0.6)
         cure = f"Did you mean {near[0]}?" if near else "If it continues the line above, that one must end in " + escape
-        raise DockerfileError(at, f"{keyword[:40]!r} is no instruction", cure)
+        docker = refusal(at, f"unknown instruction: {word}")
+        raise DockerfileError(at, f"{keyword[:40]!r} is no instruction", cure, docker)
     rest = rest.strip()
     flags, arguments = _flags(word, rest, at)
     words, is_json = _words(word, arguments, escape, at, warnings)
     instruction = Instruction(word, f"{word} {rest}".strip(), arguments, words, flags, is_json, line.heredocs,
-                              line.lines, line.source)  # fmt: skip
+                              line.lines, line.source, line.text)  # fmt: skip
     _check(instruction, escape, warnings)
     return instruction
 
@@ -250,7 +256,7 @@ def _flags(keyword: str, rest: str, at: int) -> tuple[tuple[tuple[str, str], ...
         if name not in known:
             near = difflib.get_close_matches(name, known, 1, 0.5)
             cure = f"Did you mean --{near[0]}?" if near else f"It knows: {', '.join('--' + k for k in known)}."
-            raise DockerfileError(at, f"{keyword} has no flag --{name}", cure)
+            raise DockerfileError(at, f"{keyword} has no flag --{name}", cure, refusal(at, f"Unknown flag: {name}"))
         flags.append((name, value if given else "true"))
         rest = following.lstrip()
     return tuple(flags), rest
@@ -275,7 +281,22 @@ def _need(instruction: Instruction, least: int, most: int | None, cure: str) -> 
     count = len(instruction.words)
     if count < least or (most is not None and count > most):
         what = "too few" if count < least else "too many"
-        raise DockerfileError(instruction.lines[0], f"{instruction.keyword} has {what} arguments ({count})", cure)
+        at, docker = instruction.lines[0], _counted(instruction)
+        raise DockerfileError(at, f"{instruction.keyword} has {what} arguments ({count})", cure, docker)
+
+
+def _counted(i: Instruction) -> str:
+    """Return what dockerd says to too few or too many arguments."""
+    if i.keyword in ("COPY", "ADD"):
+        only = "but only one was provided. Destination could not be determined"
+        return refusal(i.lines[0], f"{i.keyword} requires at least two arguments" + (f", {only}" if i.words else ""))
+    if i.keyword in ("ENV", "LABEL") and i.words:
+        return f"failed to parse Dockerfile: {i.keyword} must have two arguments"
+    if i.keyword == "FROM" and i.words:
+        return refusal(i.lines[0], "FROM requires either one or three arguments")
+    if i.keyword in ("WORKDIR", "USER", "STOPSIGNAL", "MAINTAINER"):
+        return refusal(i.lines[0], f"{i.keyword} requires exactly one argument")
+    return refusal(i.lines[0], f"{i.keyword} requires at least one argument")
 
 
 def _check(i: Instruction, escape: str, warnings: list[str]) -> None:
@@ -284,9 +305,12 @@ def _check(i: Instruction, escape: str, warnings: list[str]) -> None:
     if i.keyword == "FROM":
         _need(i, 1, 3, "Write FROM image, or FROM image AS name.")
         if len(i.words) == 2 or (len(i.words) == 3 and i.words[1].upper() != "AS"):
-            raise DockerfileError(at, f"FROM is followed by {' '.join(i.words)!r}", "Write FROM image AS name.")
+            what = f"FROM is followed by {' '.join(i.words)!r}"
+            raise DockerfileError(at, what, "Write FROM image AS name.", _counted(i))
         if len(i.words) == 3 and not STAGE_NAME.match(i.words[2].lower()):
-            raise DockerfileError(at, f"{i.words[2]!r} cannot name a stage", "Use letters, digits, - _ and . only.")
+            named = f'invalid name for build stage: "{i.words[2]}", name can\'t start with a number or contain symbols'
+            cure = "Use letters, digits, - _ and . only."
+            raise DockerfileError(at, f"{i.words[2]!r} cannot name a stage", cure, refusal(at, named))
     elif i.keyword in ("COPY", "ADD"):
         _need(i, 2, None, f"Write {i.keyword} source destination.")
     elif i.keyword in ("ENV", "LABEL"):
@@ -300,21 +324,29 @@ def _check(i: Instruction, escape: str, warnings: list[str]) -> None:
         _need(i, 1, None, f"Write {i.keyword} and a {'port' if i.keyword == 'EXPOSE' else 'folder'}.")
     elif i.keyword in ("WORKDIR", "USER", "STOPSIGNAL", "MAINTAINER"):
         if not i.arguments:
-            raise DockerfileError(at, f"{i.keyword} needs one argument", f"Write {i.keyword} and its value.")
+            cure = f"Write {i.keyword} and its value."
+            raise DockerfileError(at, f"{i.keyword} needs one argument", cure, _counted(i))
         if i.keyword == "MAINTAINER":
             warnings.append(f"line {at}: MAINTAINER is deprecated; write LABEL org.opencontainers.image.authors=...")
     elif i.keyword == "SHELL":
         if not i.json or not i.words:
-            raise DockerfileError(at, "SHELL takes the JSON form only", 'Write SHELL ["/bin/bash", "-c"].')
+            docker = refusal(at, "SHELL requires the arguments to be in JSON form")
+            raise DockerfileError(at, "SHELL takes the JSON form only", 'Write SHELL ["/bin/bash", "-c"].', docker)
     elif i.keyword == "HEALTHCHECK":
         _need(i, 1, None, "Write HEALTHCHECK CMD command, or HEALTHCHECK NONE.")
         if i.words[0].upper() not in ("CMD", "NONE"):
-            raise DockerfileError(at, f"HEALTHCHECK {i.words[0]} is not known", "After HEALTHCHECK comes CMD or NONE.")
+            docker = refusal(at, f'Unknown type "{i.words[0].upper()}" in HEALTHCHECK (try CMD)')
+            what = f"HEALTHCHECK {i.words[0]} is not known"
+            raise DockerfileError(at, what, "After HEALTHCHECK comes CMD or NONE.", docker)
     elif i.keyword == "ONBUILD":
         _need(i, 1, None, "Write ONBUILD and an instruction.")
         inner = i.words[0].upper()
         if inner in ("ONBUILD", "FROM", "MAINTAINER"):
-            raise DockerfileError(at, f"{inner} cannot follow ONBUILD", "Any other instruction can.")
+            chained = "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed"
+            words = chained if inner == "ONBUILD" else f"{inner} isn't allowed as an ONBUILD trigger"
+            raise DockerfileError(
+                at, f"{inner} cannot follow ONBUILD", "Any other instruction can.", refusal(at, words)
+            )
         _instruction(LogicalLine(i.arguments, i.lines, i.source, i.heredocs), escape, [])
     elif i.keyword == "RUN" and not i.words and not i.heredocs:
         raise DockerfileError(at, "RUN has no command", "Write RUN and what to run.")
@@ -323,13 +355,14 @@ def _check(i: Instruction, escape: str, warnings: list[str]) -> None:
 def _check_pairs(i: Instruction) -> None:
     if "=" not in i.words[0]:
         if len(i.words) < 2:
-            raise DockerfileError(
-                i.lines[0], f"{i.keyword} {i.words[0]} has no value", f"Write {i.keyword} name=value."
-            )
+            what = f"{i.keyword} {i.words[0]} has no value"
+            raise DockerfileError(i.lines[0], what, f"Write {i.keyword} name=value.", _counted(i))
         return
     for word in i.words:
         if "=" not in word:
             cure = 'Put quotes around a value with spaces: name="a b".'
-            raise DockerfileError(i.lines[0], f"{word!r} in {i.keyword} is no name=value", cure)
+            docker = f'failed to parse Dockerfile: Syntax error - can\'t find = in "{word}". '
+            docker += "Must be of the form: name=value"
+            raise DockerfileError(i.lines[0], f"{word!r} in {i.keyword} is no name=value", cure, docker)
         if word.startswith("="):
             raise DockerfileError(i.lines[0], f"{i.keyword} has an empty name", f"Write {i.keyword} name=value.")

@@ -16,11 +16,20 @@ LONGEST = 64 * 1024  # characters of one physical line: bufio.Scanner's limit in
 
 
 class DockerfileError(ValueError):
-    """What is wrong in a Dockerfile, in which line, and the cure."""
+    """What is wrong in a Dockerfile, in which line, and the cure; `docker` is what dockerd says to it, where known."""
 
-    def __init__(self, line: int, what: str, cure: str) -> None:
+    def __init__(self, line: int, what: str, cure: str, docker: str = "") -> None:
         super().__init__(f"Dockerfile line {line}: {what}. {cure}")
-        self.line, self.what, self.cure = line, what, cure
+        self.line, self.what, self.cure, self.docker = line, what, cure, docker
+
+
+def refusal(line: int, words: str) -> str:
+    """Return how dockerd refuses an instruction.
+
+    >>> refusal(2, "unknown instruction: FOO")
+    'dockerfile parse error line 2: unknown instruction: FOO'
+    """
+    return f"dockerfile parse error line {line}: {words}"
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,8 @@ def directives(rows: list[str]) -> dict[str, str]:
             break
         name = match[1].lower()
         if name in found:
-            raise DockerfileError(number, f"the directive {name} stands twice", "Keep one of them.")
+            docker = f"failed to parse Dockerfile: only one {name} parser directive can be used"
+            raise DockerfileError(number, f"the directive {name} stands twice", "Keep one of them.", docker)
         found[name] = match[2]
     return found
 

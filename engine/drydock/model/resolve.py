@@ -125,10 +125,10 @@ def resolve(
     for stage, start in zip(dockerfile.stages, bases(dockerfile, given), strict=True):
         base = ends[start] if isinstance(start, int) else SCRATCH if start == "scratch" else images.get(start)
         scope = Scope(base or SCRATCH, values, given, dockerfile.escape)
-        steps = [_step(dockerfile, stage, -1, i, scope, context) for i in _triggers(scope.base)]
+        steps = [step(dockerfile, stage, -1, i, scope, context) for i in triggers(scope.base)]
         for index, i in enumerate(stage.instructions[1:], 1):
             try:
-                steps.append(_step(dockerfile, stage, index, i, scope, context))
+                steps.append(step(dockerfile, stage, index, i, scope, context))
             except ExpansionError as error:
                 cure = "Set the variable, or correct the ${...}."
                 raise DockerfileError(i.lines[0], f"{i.keyword}: {error}", cure) from None
@@ -137,7 +137,8 @@ def resolve(
     return tuple(stages)
 
 
-def _triggers(base: Base) -> tuple[Instruction, ...]:
+def triggers(base: Base) -> tuple[Instruction, ...]:
+    """Return the instructions that the base image's ONBUILD lines add in front of the stage's own."""
     text = "\n".join(["FROM scratch", *base.onbuild])
     return parse(text).stages[0].instructions[1:] if base.onbuild else ()
 
@@ -157,7 +158,13 @@ def quoted(words: tuple[str, ...]) -> str:
     return "[" + " ".join(json.dumps(word, ensure_ascii=False) for word in words) + "]"
 
 
-def _step(df: Dockerfile, stage: Stage, index: int, i: Instruction, scope: Scope, context: Context) -> Resolved:
+def step(df: Dockerfile, stage: Stage, index: int, i: Instruction, scope: Scope, context: Context) -> Resolved:
+    """Return one instruction resolved; `scope` then knows what it has set.
+
+    >>> df = parse("FROM a\\nENV A=1 B=$A")
+    >>> step(df, df.stages[0], 1, df.stages[0].instructions[1], Scope(SCRATCH, {}, {}, df.escape), Context()).comment
+    '/bin/sh -c #(nop)  ENV A=1 B='
+    """
     rule = RULES.get(i.keyword, _config)
     made = rule(df, stage, index, i, scope, context)
     shell = " ".join(scope.shell or SHELL)

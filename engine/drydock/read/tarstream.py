@@ -109,6 +109,7 @@ class Header:
     link: str
     xattrs: tuple[tuple[str, str], ...] = ()
     device: tuple[int, int] = (0, 0)
+    raw_mode: int = 0  # as the archive has it: the classic builder's cache counts it all
 
 
 @dataclass
@@ -274,9 +275,11 @@ def _header(block: bytes, size: int, kind: bytes, extra: _Extra, where: str) -> 
     if size < 0:
         raise BadArchive(f"{where} gives {name!r} a size of {size}. It is damaged: make it again.")
     size = size if meaning == "file" else 0  # nothing else has content, whatever its header says
-    mode = number(block[100:108]) & 0o7777  # 20.10 writes Go's type bits above these
+    raw_mode = number(block[100:108])
+    mode = raw_mode & 0o7777  # 20.10 writes Go's type bits above these
     device = (number(block[329:337]), number(block[337:345])) if kind in (b"3", b"4") else (0, 0)
-    return Header(name, meaning, size, mode, uid, gid, mtime, link, _xattrs(pax) if pax else (), device)
+    xattrs = _xattrs(pax) if pax else ()
+    return Header(name, meaning, size, mode, uid, gid, mtime, link, xattrs, device, raw_mode)
 
 
 def _xattrs(pax: dict[str, bytes]) -> tuple[tuple[str, str], ...]:

@@ -1,8 +1,13 @@
 """Snapshots: layers unpacked and merged, writable copies of them, and what changed there as a new layer."""
 
-from drydock.engine.snapshots.change import Beneath, New, with_parents
+from drydock.engine.snapshots.beneath import Beneath
+from drydock.engine.snapshots.change import New, with_parents
 from drydock.engine.snapshots.journal import OWNER, Journal
 from drydock.engine.snapshots.layers import EMPTY, Layers
+from drydock.engine.snapshots.overlay import OverlaySnapshot
+from drydock.engine.snapshots.snapshot import Snapshot
+from drydock.engine.snapshots.store import Snapshots
+from drydock.engine.snapshots.tree import TreeSnapshot
 from drydock.engine.snapshots.view import Level, View
 
 __all__ = [
@@ -13,6 +18,10 @@ __all__ = [
     "Layers",
     "Level",
     "New",
+    "OverlaySnapshot",
+    "Snapshot",
+    "Snapshots",
+    "TreeSnapshot",
     "View",
     "with_parents",
 ]

@@ -5,13 +5,17 @@ Source: OCI image-spec layer.md; moby pkg/archive (changes.go, archive.go): the 
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from drydock.engine.errors import EngineError
 from drydock.model.layer import Entry
+from drydock.read.tarstream import CHUNK
 
 WHITEOUT_MODE, OPAQUE_MODE = 0o600, 0o755  # as dockerd's overlay driver writes them
 
@@ -21,51 +25,6 @@ class Source(Protocol):
 
     def open(self) -> BinaryIO:
         """Open the content for reading."""
-
-
-@dataclass(frozen=True)
-class Beneath:
-    """A file below a folder in which strangers may have put links: opened without following any."""
-
-    root: Path
-    path: str
-
-    def open(self) -> BinaryIO:
-        """Open the file; a link on the way is an error, whoever put it there."""
-        return os.fdopen(open_beneath(self.root, self.path), "rb")
-
-
-def open_beneath(root: Path, path: str) -> int:
-    """Return a descriptor of a regular file below `root`, no link followed."""
-    *folders, name = path.split("/")
-    at = os.open(root, os.O_PATH | os.O_DIRECTORY)
-    try:
-        for folder in folders:
-            below = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
-            os.close(at)
-            at = below
-        return _readable(name, at)
-    finally:
-        os.close(at)
-
-
-def _readable(name: str, at: int) -> int:
-    """Open a file of ours, also one whose mode forbids even us to read it (a program may `chmod 000`)."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-    try:
-        return os.open(name, flags, dir_fd=at)
-    except PermissionError:
-        handle = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=at)
-        try:
-            mode = os.fstat(handle).st_mode
-            itself = f"/proc/self/fd/{handle}"  # chmod has no "follow no link": this is how one does it
-            os.chmod(itself, (mode & 0o7777) | 0o400)  # noqa: PTH101
-            try:
-                return os.open(itself, os.O_RDONLY | os.O_NONBLOCK)
-            finally:
-                os.chmod(itself, mode & 0o7777)  # noqa: PTH101
-        finally:
-            os.close(handle)
 
 
 @dataclass(frozen=True)
@@ -112,6 +71,31 @@ class New:
             folder, _, name = path.rpartition("/")
             return f"{folder}/.wh.{name}".lstrip("/")
         return path
+
+
+def opened(source: Path | bytes | Source | None) -> BinaryIO:
+    """Open a source for reading."""
+    if source is None or isinstance(source, bytes):
+        return io.BytesIO(source or b"")
+    return source.open("rb") if isinstance(source, Path) else source.open()
+
+
+@contextmanager
+def content(change: New) -> Iterator[tuple[int, Iterator[bytes]]]:
+    """Give the size of a file and its content in pieces."""
+    with opened(change.source) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        yield size, _exactly(file, size, change.entry.path)
+
+
+def _exactly(file: BinaryIO, size: int, path: str) -> Iterator[bytes]:
+    while size:
+        piece = file.read(min(size, CHUNK))
+        if not piece:
+            raise EngineError(f"{path} became shorter while it was read: something still writes to it. Try it again.")
+        size -= len(piece)
+        yield piece
 
 
 def walked(changes: Iterable[New]) -> list[New]:

@@ -10,25 +10,25 @@ the same time make the same thing, and the second finds it done.
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Lock, RLock
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from drydock.blobs import Blobs, Writer
 from drydock.blobs.store import DIGEST, hex_of
-from drydock.engine.errors import EngineError, NotFound
+from drydock.engine.errors import NotFound
 from drydock.engine.snapshots import kept, tarwriter
-from drydock.engine.snapshots.change import Beneath, New, walked
+from drydock.engine.snapshots.beneath import Beneath
+from drydock.engine.snapshots.change import New, content, walked
 from drydock.engine.snapshots.disk import discard, remove_tree, scratch, writing
 from drydock.engine.snapshots.unpack import Root, fill
 from drydock.engine.snapshots.view import Level, View
 from drydock.model.layer import Layer
 from drydock.read.layer import LIMITS, Limits, opened
-from drydock.read.tarstream import CHUNK, BadArchive, Stream
+from drydock.read.tarstream import BadArchive, Stream
 
 EMPTY = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"  # of 1024 zero bytes: an empty tar
 CACHED_ENTRIES = 60_000  # of layers in memory; a Debian base has 7,000, each some 500 bytes here
@@ -235,34 +235,13 @@ def _take(change: New, root: Root, writer: Writer) -> None:
         writer.write(tarwriter.header(tarwriter.Member(change.name, entry, 0)))
         root.hide(entry.path) if entry.kind == "whiteout" else root.cover(entry.path)
     elif entry.kind == "file":
-        with _content(change) as (size, pieces):
+        with content(change) as (size, pieces):
             writer.write(tarwriter.header(tarwriter.Member(change.name, entry, size)))
             root.put(entry, _copied(pieces, writer))
             writer.write(tarwriter.padding(size))
     else:
         writer.write(tarwriter.header(tarwriter.Member(change.name, entry, 0)))
         root.put(entry)
-
-
-@contextmanager
-def _content(change: New) -> Iterator[tuple[int, Iterator[bytes]]]:
-    """Give the size of a file and its content in pieces."""
-    source = change.source
-    if source is None or isinstance(source, bytes):
-        yield len(source or b""), iter((source or b"",))
-        return
-    with source.open("rb") if isinstance(source, Path) else source.open() as file:
-        size = os.fstat(file.fileno()).st_size
-        yield size, _exactly(file, size, change.entry.path)
-
-
-def _exactly(file: BinaryIO, size: int, path: str) -> Iterator[bytes]:
-    while size:
-        piece = file.read(min(size, CHUNK))
-        if not piece:
-            raise EngineError(f"{path} became shorter while it was read: something still writes to it. Try it again.")
-        size -= len(piece)
-        yield piece
 
 
 def _copied(pieces: Iterator[bytes], writer: Writer) -> Iterator[bytes]:

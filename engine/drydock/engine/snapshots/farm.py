@@ -1,0 +1,120 @@
+"""Rungs B and C: a whole tree for each snapshot, most of its files hard links to the layers' own.
+
+A link costs a name, not a copy. But whoever writes into a linked file in place writes into the layer. Programs that
+install software write beside and rename; where others write, below COPIED, every file is a copy. What still happens is
+seen by `survey`: size, mode and both times of every inode are compared, the change time too, which no program can set.
+Then the file is given a copy of its own, and the layer gets its content back from its tar.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from drydock.engine.snapshots.beneath import listable
+from drydock.engine.snapshots.describe import FLOORS
+from drydock.engine.snapshots.view import View
+from drydock.model.layer import Entry
+
+COPIED = ("etc", "var", "root", "home", "tmp", "run", "srv")  # where programs write into files instead of renaming
+
+
+PLANTED = "user.drydock.planted"  # on each directory: one made anew may get the inode number of the one it replaces
+
+
+class Print(NamedTuple):
+    """What tells a file from one that was touched: no two states of a file have the same."""
+
+    inode: int
+    mtime: int  # nanoseconds
+    ctime: int
+    size: int
+    mode: int
+    links: int
+
+    @classmethod
+    def of(cls, info: os.stat_result) -> Print:
+        """Return the print of a file."""
+        return cls(info.st_ino, info.st_mtime_ns, info.st_ctime_ns, info.st_size, info.st_mode, info.st_nlink)
+
+    def untouched(self, now: Print) -> bool:
+        """Return whether nobody can have written to it; another name made or removed changes only the change time."""
+        return self[:5] == now[:5]
+
+    def alike(self, now: Print) -> bool:
+        """Return whether only the change time differs: a look at the content must tell."""
+        return (self.inode, self.mtime, self.size, self.mode) == (now.inode, now.mtime, now.size, now.mode)
+
+
+class Farm:
+    """Plants a merged tree from the layers' folders."""
+
+    def __init__(self, view: View, roots: Sequence[Path], tree: Path) -> None:
+        self.view, self.roots, self.tree = view, roots, tree
+        self._copies: dict[tuple[int, str], str] = {}  # (layer, first name) -> where its copy is
+
+    def plant(self) -> None:
+        """Make the whole tree in an empty folder."""
+        self.tree.mkdir(mode=0o755)
+        folders: list[Entry] = [Entry("", "directory", mode=0o755, mtime=int(time.time()))]
+        waiting = [""]
+        while waiting:
+            folder = waiting.pop()
+            for path in self.view.tree.children(folder):
+                if self.one(path):
+                    waiting.append(path)
+                    folders.append(self.view.lookup(path, follow=False) or Entry(path, "directory", mode=0o755))
+        for entry in reversed(folders):
+            self._dress(entry)
+
+    def one(self, path: str) -> bool:
+        """Make one path; return whether it is a directory, to be filled."""
+        node = self.view.tree.nodes.get(path)
+        target = f"{self.tree}/{path}"
+        if node is None or node.entry.kind == "directory":
+            os.mkdir(target, 0o700)  # noqa: PTH102 - paths as texts: thousands of them
+            return True
+        if "device" in node.entry.kind:
+            return False  # an ordinary user has none; the entries know it
+        source = f"{self.roots[node.layer]}/{path}"
+        if node.entry.kind in ("file", "hardlink") and path.partition("/")[0] in COPIED:
+            self._copy(path, source, target)
+        else:
+            os.link(source, target, follow_symlinks=False)
+        return False
+
+    def _copy(self, path: str, source: str, target: str) -> None:
+        node = self.view.tree.nodes[path]
+        first = (node.layer, node.entry.link or path)
+        if first in self._copies:
+            os.link(self._copies[first], target, follow_symlinks=False)
+            return
+        shutil.copyfile(source, target, follow_symlinks=False)
+        shutil.copystat(source, target, follow_symlinks=False)
+        self._copies[first] = target
+
+    def _dress(self, entry: Entry) -> None:
+        target = self.tree / entry.path
+        target.chmod(entry.mode | FLOORS["directory"])
+        with suppress(OSError):
+            os.setxattr(target, PLANTED, b"")
+        os.utime(target, (entry.mtime, entry.mtime))
+
+
+def survey(tree: Path) -> Iterator[tuple[str, Print, os.stat_result]]:
+    """Go through a tree: every path with its print; directories before what is in them."""
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        with listable(tree, folder) as at, os.scandir(at) as found:
+            for item in found:
+                path = f"{folder}/{item.name}" if folder else item.name
+                info = item.stat(follow_symlinks=False)
+                yield path, Print.of(info), info
+                if item.is_dir(follow_symlinks=False):
+                    waiting.append(path)

@@ -1,0 +1,108 @@
+"""A file that a layer shares with a tree was written to in place: each gets its own, and the layer its content back."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drydock.engine.snapshots.describe import Found
+from drydock.engine.snapshots.disk import write_beside
+from drydock.engine.snapshots.farm import Print
+from drydock.engine.snapshots.journal import OWNER
+from drydock.engine.snapshots.layers import Layers
+from drydock.model.layer import Layer
+from drydock.read.tarstream import Stream, clean, members
+
+if TYPE_CHECKING:
+    from drydock.engine.snapshots.tree import TreeSnapshot
+
+
+def mend(snapshot: TreeSnapshot, hurt: Mapping[str, Found], now: Mapping[str, Print]) -> None:
+    """Give the snapshot copies of its own of these files, and the layers and all other trees the old content."""
+    for path, found in hurt.items():
+        node = snapshot.below.tree.nodes[path]
+        diff_id = snapshot.chain[node.layer]
+        if (snapshot.layers.root(diff_id) / path).lstat().st_ino != found.stat.st_ino:
+            continue  # mended with another name of the same file
+        names = [name for name, one in now.items() if one.inode == found.stat.st_ino]
+        _own_copy(snapshot.tree, path, found, names)
+        restore(snapshot.layers, diff_id, path)
+        for other in snapshot.folder.parent.iterdir():
+            if other != snapshot.folder:
+                _relink(other, path, found.stat.st_ino, snapshot.layers.root(diff_id) / path)
+
+
+def _own_copy(tree: Path, path: str, found: Found, names: list[str]) -> None:
+    """Put a copy in the place of a shared file, under all the names that the tree has for it."""
+    new = tree.parent / secrets.token_hex(8)
+    shutil.copyfile(tree / path, new, follow_symlinks=False)
+    shutil.copystat(tree / path, new, follow_symlinks=False)
+    if found.base and found.owner is None:  # it is no longer the layer's file, but still has its owner
+        with suppress(OSError):
+            os.setxattr(new, OWNER, b"%d:%d" % (found.base.uid, found.base.gid))
+    _instead(new, [tree / name for name in names])
+
+
+def restore(layers: Layers, diff_id: str, path: str) -> None:
+    """Write a layer's file anew from its tar, under all its names."""
+    layer = layers.get(diff_id)
+    first = _first(layer, path)
+    links = [one.path for one in layer.entries if one.kind == "hardlink" and _first(layer, one.path) == first]
+    said = layer.by_path[first]
+    with layers.tmp() as folder, layers.blobs.open(diff_id) as blob:
+        new = folder / "file"
+        for header, content in members(Stream(blob.read, diff_id)):
+            if header.kind == "file" and clean(header.name, diff_id) == first:
+                with new.open("wb") as file:
+                    file.writelines(content.all())
+        new.chmod(said.mode | 0o400)
+        os.utime(new, (said.mtime, said.mtime))
+        _instead(new, [layers.root(diff_id) / name for name in (first, *links)])
+
+
+def _first(layer: Layer, path: str) -> str:
+    seen = {path}
+    while layer.by_path[path].kind == "hardlink" and layer.by_path[path].link not in seen:
+        path = layer.by_path[path].link
+        seen.add(path)
+    return path
+
+
+def _instead(new: Path, names: list[Path]) -> None:
+    """Put a file in the place of others; the directories' times stay."""
+    for name in names:
+        with _timeless(name.parent):
+            beside = name.parent / f".{secrets.token_hex(8)}"
+            beside.hardlink_to(new)
+            beside.rename(name)
+            beside.unlink(missing_ok=True)  # where both were one file, rename does nothing
+    new.unlink()
+
+
+@contextmanager
+def _timeless(folder: Path) -> Iterator[None]:
+    info = folder.lstat()
+    yield
+    os.utime(folder, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
+def _relink(other: Path, path: str, inode: int, pristine: Path) -> None:
+    """Let another tree that shared the damaged file share the mended one."""
+    place = other / "tree" / path
+    try:
+        if place.lstat().st_ino != inode:
+            return
+        saved = json.loads((other / "base.json").read_bytes())
+    except OSError:
+        return  # no tree, or it lacks the file
+    new = other / secrets.token_hex(8)
+    new.hardlink_to(pristine)
+    _instead(new, [place])
+    saved[path] = Print.of(place.lstat())
+    write_beside(other / "base.json", json.dumps(saved).encode(), other)

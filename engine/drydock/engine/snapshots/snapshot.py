@@ -1,0 +1,164 @@
+"""A snapshot: a writable file system on top of layers, for one container or one step of a build."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from drydock.engine.snapshots.change import New, opened, parents, with_parents
+from drydock.engine.snapshots.disk import discard, write_beside
+from drydock.engine.snapshots.journal import Journal
+from drydock.engine.snapshots.layers import Layers
+from drydock.engine.snapshots.view import Level, View
+from drydock.model.layer import Entry, Layer
+
+
+class Snapshot(ABC):
+    """What all kinds have in common; `ignore` holds the mount points that the sandbox made, no part of any layer."""
+
+    kind = ""
+
+    def __init__(self, folder: Path, chain: Sequence[str], layers: Layers) -> None:
+        self.key, self.folder = folder.name, folder
+        self.chain, self.layers = tuple(chain), layers
+        self.ignore: set[str] = set()
+        self.own = Journal()  # owners of what the engine itself wrote here
+
+    @abstractmethod
+    def make(self) -> None:
+        """Make what the snapshot needs on disk."""
+
+    @abstractmethod
+    def changes(self, journal: Journal | None = None) -> tuple[New, ...]:
+        """Return what was changed since the snapshot was made, as its layer will say it."""
+
+    @abstractmethod
+    def write(self, changes: Iterable[New]) -> None:
+        """Change the snapshot as the engine itself wants it."""
+
+    def keep(self, chain: Sequence[str]) -> None:  # noqa: B027 - only trees have something to gain
+        """Note that what was changed has become a layer: the snapshot now equals this chain, and goes next."""
+
+    def view(self, journal: Journal | None = None) -> View:
+        """Return the file system as it is now, the writable part included."""
+        below = self.layers.view(self.chain)
+        changes = self.changes(journal)
+        return below.on_top(_level(changes)) if changes else below
+
+    def diff(self, journal: Journal | None = None) -> list[dict[str, object]]:
+        """Return what `docker diff` shows: 0 changed, 1 added, 2 removed."""
+        below, rows = self.layers.view(self.chain), []
+        for change in self.changes(journal):
+            path = change.entry.path
+            if change.entry.kind == "opaque":
+                continue
+            known = below.lookup(path, follow=False) is not None
+            kind = 2 if change.entry.kind == "whiteout" else 0 if known else 1
+            rows.append({"Path": f"/{path}", "Kind": kind})
+        return rows
+
+    def size(self) -> int:
+        """Return the bytes of what was written."""
+        return sum(change.entry.size for change in self.changes())
+
+    def remove(self) -> None:
+        """Remove the snapshot and all in it."""
+        discard(self.folder, self.layers.scratch)
+
+    def save(self) -> None:
+        """Write down what must outlive the engine."""
+        state = {"kind": self.kind, "chain": self.chain, "ignore": sorted(self.ignore), "own": self.own.to_json()}
+        write_beside(self.folder / "snapshot.json", json.dumps(state).encode(), self.layers.scratch)
+
+
+def merged(own: Journal, journal: Journal | None) -> Journal:
+    """Return one journal of two: what the engine wrote itself, then what a program did."""
+    if journal is None:
+        return own
+    owners, xattrs = own.owners | journal.owners, own.xattrs | journal.xattrs
+    return Journal(journal.user, owners, own.devices | journal.devices, xattrs)
+
+
+def _level(changes: Sequence[New]) -> Level:
+    """Return changes as the top level of a view."""
+    entries = tuple(one.entry for one in changes if one.entry.kind not in ("whiteout", "opaque"))
+    gone = tuple(one.entry.path for one in changes if one.entry.kind == "whiteout")
+    covered = tuple(one.entry.path for one in changes if one.entry.kind == "opaque")
+    sources = {one.entry.path: one.source for one in changes}
+
+    links = {entry.path: entry.link for entry in entries if entry.kind == "hardlink"}
+
+    def open_file(path: str) -> BinaryIO:
+        return opened(sources[links.get(path, path)])
+
+    return Level(Layer("", "", 0, entries, gone, covered), open_file)
+
+
+@dataclass(frozen=True)
+class FromBelow:
+    """The content of a file as the layers below have it."""
+
+    view: View
+    path: str
+
+    def open(self) -> BinaryIO:
+        """Open the file for reading."""
+        return self.view.open(self.path)
+
+
+def only_noted(changes: Sequence[New], journal: Journal, below: View) -> tuple[New, ...]:
+    """Return the changes with those that only the journal knows: a device, a new owner of a file that nobody wrote."""
+    have = {change.entry.path: change for change in changes}
+    more: list[New] = []
+    for path, (kind, mode, major, minor) in journal.devices.items():
+        if path not in have:
+            uid, gid = journal.owners.get(path, journal.user)
+            more.append(New(Entry(path, kind, 0, mode, uid, gid, int(time.time()), device=(major, minor))))
+    for path in journal.owners.keys() | journal.xattrs.keys():
+        base = below.lookup(path, follow=False) if path not in have and not _gone(path, have) else None
+        if base:
+            more.append(_as_noted(base, journal, below))
+    return with_parents([*changes, *more], below) if more else tuple(changes)
+
+
+def _gone(path: str, have: Mapping[str, New]) -> bool:
+    """Return whether a directory above the path was removed, replaced or covered."""
+    return any(up in have and have[up].entry.kind != "directory" for up in parents(path))
+
+
+def _as_noted(base: Entry, journal: Journal, below: View) -> New:
+    uid, gid = journal.owners.get(base.path, (-1, -1))
+    xattrs = base.xattrs
+    if noted := journal.xattrs.get(base.path):
+        xattrs = tuple(sorted((name, os.fsdecode(value)) for name, value in noted.items()))
+    entry = replace(base, uid=uid if uid >= 0 else base.uid, gid=gid if gid >= 0 else base.gid, xattrs=xattrs)
+    return New(entry, FromBelow(below, base.path) if base.kind == "file" else None)
+
+
+def ignoring(changes: Sequence[New], ignore: set[str], view: View) -> list[New]:
+    """Leave out the mount points, and directories that are here only since a mount point was made in them."""
+    left: list[New] = []
+    needed: set[str] = set()
+    touched: set[str] = set()
+    for change in reversed(changes):
+        path, kind = change.entry.path, change.entry.kind
+        parent = path.rpartition("/")[0]
+        mere = kind == "directory" and path not in needed
+        if (path in ignore and (mere or kind != "directory")) or (mere and path in touched and _as_below(change, view)):
+            touched.add(parent)
+            continue
+        needed.add(parent)
+        left.append(change)
+    return left[::-1]
+
+
+def _as_below(change: New, view: View) -> bool:
+    """Return whether a directory is as the layers below have it; its time does not count."""
+    base = view.lookup(change.entry.path, follow=False)
+    return base is not None and base.same(change.entry)

@@ -107,6 +107,7 @@ class Selection:
 
     hash: str
     files: tuple[ContextFile, ...]
+    path: str = ""  # as the source names it, links not followed
 
 
 def select(context: Context, sources: Iterable[str]) -> tuple[Selection, ...]:
@@ -137,13 +138,13 @@ def _match(path: str, pattern: str) -> bool:
 def _selection(known: Mapping[str, ContextFile], path: str) -> Selection:
     file = _follow(known, path)
     if path and file is not None and file.kind != "directory":
-        return Selection(f"file:{file.tarsum}", (replace(file, path=path),))
+        return Selection(f"file:{file.tarsum}", (replace(file, path=path),), path)
     top = file.path if file is not None else path
     inside = [f for f in known.values() if not top or f.path.startswith(top + "/")]
     own = [file] if file is not None else []
     sums = sorted(_sum(known, f.path) for f in [*own, *inside])
     # The folder's own mode counts for the classic builder only, not for BuildKit (tried on 20.10 and 26.1).
-    return Selection(f"dir:{sha256(','.join(sums).encode()).hexdigest()}", tuple(inside))
+    return Selection(f"dir:{sha256(','.join(sums).encode()).hexdigest()}", tuple(inside), path)
 
 
 def _sum(known: Mapping[str, ContextFile], path: str) -> str:

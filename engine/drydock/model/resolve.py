@@ -273,24 +273,33 @@ def _comment(i: Instruction, scope: Scope) -> str:
         scope.shell = i.words
         return f"SHELL [{' '.join(i.words)}]"
     if i.keyword == "HEALTHCHECK":
-        return f"HEALTHCHECK {_health(i, scope)}"
+        return f"HEALTHCHECK {_health(i)}"
     if i.keyword == "STOPSIGNAL":
         return f"STOPSIGNAL {scope.expand(i.arguments)}"
     return f"{i.keyword} {i.arguments}"
 
 
-def _health(i: Instruction, scope: Scope) -> str:
+def _health(i: Instruction) -> str:
     """Return a health check as the Go of 20.10 prints it: test, interval, timeout, start period, retries."""
-    kind, _, rest = i.arguments.partition(" ")
-    words = _json_words(rest.strip())
-    test: tuple[str, ...] = ("NONE",) if kind.upper() == "NONE" else ("CMD-SHELL", rest.strip())
-    if kind.upper() == "CMD" and words is not None:
-        test = ("CMD", *words)
+    test = health_test(i)
     times = [duration(i.flag(name) or "0s") for name in ("interval", "timeout", "start-period")]
     retries = int(i.flag("retries") or 0)
     rune = {7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r", 39: "'", 92: "\\"}.get(retries)
     shown = f"\\{rune}" if rune else chr(retries) if 32 <= retries < 127 else f"\\x{retries:02x}"
     return f"&{{{quoted(test)} {' '.join(json.dumps(t) for t in times)} '{shown}'}}"
+
+
+def health_test(i: Instruction) -> tuple[str, ...]:
+    """Return what a health check runs: NONE, CMD with its words, or CMD-SHELL with one line.
+
+    >>> health_test(parse('FROM a\\nHEALTHCHECK CMD ["true"]').stages[0].instructions[1])
+    ('CMD', 'true')
+    """
+    kind, _, rest = i.arguments.partition(" ")
+    if kind.upper() == "NONE":
+        return ("NONE",)
+    words = _json_words(rest.strip())
+    return ("CMD", *words) if words is not None else ("CMD-SHELL", rest.strip())
 
 
 def _json_words(text: str) -> list[str] | None:
@@ -299,6 +308,16 @@ def _json_words(text: str) -> list[str] | None:
     except ValueError:
         return None
     return found if isinstance(found, list) else None
+
+
+def nanoseconds(text: str) -> int:
+    """Return a duration as Go counts it.
+
+    >>> nanoseconds("1m30s"), nanoseconds("1.5ms")
+    (90000000000, 1500000)
+    """
+    units = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+    return round(sum(float(n) * units[u] for n, u in re.findall(r"([\d.]+)(h|ms|us|ns|m|s)", text)))
 
 
 def duration(text: str) -> str:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Set up, open, test and measure Drydock: python3 run.py lab|test|check|deep|lint|bench|clean|lock.
+"""Set up, open, test and measure Drydock: python3 run.py lab|test|check|deep|lint|bench|images|clean|lock.
 
 It needs Python and nothing else. The first run makes a virtual environment in .venv from requirements.lock and says
 what it is doing; later runs find it as it is and start at once. It never calls sudo or a package manager.
@@ -163,6 +163,11 @@ def bench(arguments):
     return max(venv_call(PYTHON, path, *arguments) for path in sorted((ROOT / "benchmarks").glob("*.py")))
 
 
+def images(arguments):
+    """Make the lessons' images and their build cache in the folder images, to load here or on another machine."""
+    return venv_call(PYTHON, "-m", "drydock.cli", "images", "make", *arguments)
+
+
 def clean(arguments):
     """Remove what the kit made in the engine, then the folders that tools left here."""
     code = venv_call(PYTHON, "-m", "drydock.cli", "clean", *arguments)
@@ -196,7 +201,7 @@ def lock(arguments):
     )
 
 
-COMMANDS = {f.__name__: f for f in (lab, test, check, deep, lint, bench, clean, lock)}
+COMMANDS = {f.__name__: f for f in (lab, test, check, deep, lint, bench, images, clean, lock)}
 
 
 def main():

@@ -14,6 +14,7 @@ from docker.utils import kwargs_from_env
 from requests.exceptions import RequestException
 
 from drydock import read
+from drydock.badge import FROM_THE_CACHE, executes
 from drydock.model.cache import Known, Plan
 from drydock.model.dockerfile import parse
 from drydock.model.image import Image
@@ -207,6 +208,9 @@ def build(
 ) -> BuildRun:
     """Return a build that runs when it is shown or iterated, with the prediction made just before in `.plan`."""
     client = client or connect()
+    if nocache and not executes(client):
+        print(FROM_THE_CACHE)
+        nocache = False
     foreseen = plan(path, dockerfile, buildargs, target, nocache, builder, client)
     info = client.info()
     request = Request(foreseen, Path(path).resolve(), dockerfile, tag, {LAB: "build"})

@@ -1,15 +1,12 @@
 """A lesson always finds a base to build on, says which, and never changes the course's own files."""
 
-import io
-import json
 import os
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
 from docker.errors import ImageNotFound
-from drydock.lessons import bases, folder
+from drydock.lessons import bases, folder, machine
 
 ROOT = Path(__file__).parents[2]
 NOWHERE = "registry.invalid/ac295:latest"
@@ -69,7 +66,7 @@ def test_making_the_standin_again_keeps_the_image_and_so_the_build_cache(daemon,
 
 @pytest.mark.docker
 def test_without_busybox_the_machines_own_programs_make_the_standin(daemon, standin, monkeypatch):
-    monkeypatch.setattr(bases, "_from_busybox", lambda: None)
+    monkeypatch.setattr(machine, "busybox", lambda: None)
     make(daemon)
     said = daemon.containers.run(standin, ["sh", "-c", "pkg update && seq 1 3 | sha256sum | cut -c1-8"], remove=True)
     assert said == b"60001 packages listed\n14c5e74c\n"
@@ -94,7 +91,7 @@ def test_an_image_whose_packages_are_out_of_reach_is_not_enough_for_a_lesson_tha
 
 
 @pytest.mark.docker
-def test_no_base_is_made_for_a_daemon_of_another_kind(daemon, monkeypatch):
+def test_no_base_is_made_for_a_daemon_of_another_kind(daemon, standin, monkeypatch):
     monkeypatch.setattr(bases.platform, "machine", lambda: "riscv64")
     with pytest.raises(bases.NoBase, match=rf"(?s)riscv64.*docker pull {NOWHERE}"):
         make(daemon)
@@ -127,27 +124,10 @@ def test_a_missing_lesson_folder_says_where_to_open_the_notebook(tmp_path):
         folder.fresh("05/nmap", client=None, here=tmp_path)
 
 
-def test_the_same_programs_always_make_the_same_archive():
-    files = {"bin/sh": "busybox", "bin/busybox": b"#!"}
-    assert bases.standin_archive(files, "amd64") == bases.standin_archive(dict(files), "amd64")
-
-
-def test_the_archive_is_what_docker_load_reads():
-    archive, diff_id = bases.standin_archive({"bin/busybox": b"#!", "bin/sh": "busybox"}, "arm64")
-    with tarfile.open(fileobj=io.BytesIO(archive)) as outer:
-        manifest = json.load(outer.extractfile("manifest.json"))[0]
-        config = json.load(outer.extractfile(manifest["Config"]))
-        with tarfile.open(fileobj=outer.extractfile("layer.tar")) as layer:
-            names = layer.getnames()
-    assert config["rootfs"]["diff_ids"] == [diff_id] and config["architecture"] == "arm64"
-    assert names.index("bin") < names.index("bin/busybox") and "tmp" in names
-    assert config["config"]["Labels"] == {"org.drydock.lab": "base"}
-
-
 @pytest.mark.parametrize("name", ["pkg", "portscan"])
 def test_the_standins_own_programs_are_sound_shell(name):
-    assert subprocess.run(["sh", "-n", bases.PROGRAMS / name], check=False).returncode == 0
-    assert os.access(bases.PROGRAMS / name, os.R_OK)
+    assert subprocess.run(["sh", "-n", machine.PROGRAMS / name], check=False).returncode == 0
+    assert os.access(machine.PROGRAMS / name, os.R_OK)
 
 
 def test_a_base_given_by_an_argument_is_left_to_the_build():
@@ -164,3 +144,12 @@ def test_a_pull_that_fails_leaves_no_image_under_the_wanted_name(daemon, standin
     make(daemon)
     with pytest.raises(ImageNotFound):
         daemon.images.get(NOWHERE)
+
+
+def test_a_copy_has_the_modes_of_the_course_whatever_your_umask(lesson):
+    (lesson / "05/nmap/Dockerfile").write_text("FROM scratch\n")
+    (lesson / "05/nmap/Dockerfile").chmod(0o600)
+    (lesson / "05/nmap/run").write_text("#!/bin/sh\n")
+    copy = folder.fresh("05/nmap", object(), lesson)
+    modes = [(copy / name).stat().st_mode & 0o777 for name in ("", "Dockerfile", "run")]
+    assert modes == [0o755, 0o644, 0o755]

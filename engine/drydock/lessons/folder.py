@@ -33,6 +33,7 @@ def fresh(lesson: str, client: docker.DockerClient | None = None, here: str | Pa
         raise NoLesson(NO_LESSON.format(path=source))
     says = [SAYS.format(copy=copy, lesson=lesson), *_put_aside(copy)]
     shutil.copytree(source, copy)
+    _usual_modes(copy)
     if client is None:
         from drydock.client import connect
 
@@ -49,6 +50,17 @@ def _put_aside(copy: Path) -> list[str]:
     shutil.rmtree(kept, ignore_errors=True)
     copy.rename(kept)
     return [KEPT.format(kept=kept)]
+
+
+def _usual_modes(copy: Path) -> None:
+    """Give every file the mode it has in the course: a COPY is recognised by modes too, and git goes by your umask.
+
+    So a lesson built on another machine (umask 002, or a mount without modes) is the same build.
+    """
+    copy.chmod(0o755)
+    for path in copy.rglob("*"):
+        executable = path.is_dir() or path.read_bytes()[:2] == b"#!"
+        path.chmod(0o755 if executable else 0o644)
 
 
 def _choose_bases(copy: Path, client: docker.DockerClient) -> set[str]:

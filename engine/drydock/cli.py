@@ -19,6 +19,7 @@ from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 
 from drydock.client import EngineUnavailable, address, connect
+from drydock.lessons import command
 from drydock.model.layer import human, shown
 
 LAB = "org.drydock.lab"
@@ -222,7 +223,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("doctor", help="say which engine answers and what of the course works here")
     cleaning = commands.add_parser("clean", help=f"list, then remove, what carries the label {LAB}")
     cleaning.add_argument("--yes", action="store_true", help="remove without asking")
+    command.add(commands)
     asked = parser.parse_args(arguments)
+    if asked.command == "images":
+        return command.run(asked)
     if asked.command == "doctor":
         found = doctor()
         print(found.picture())

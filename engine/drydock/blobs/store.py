@@ -127,9 +127,19 @@ class Writer:
         self._file.write(data)
         self.size += len(data)
 
+    @property
+    def digest(self) -> str:
+        """Return the digest of what was written so far."""
+        return "sha256:" + self._sha.hexdigest()
+
+    def reader(self) -> BinaryIO:
+        """Open what was written so far for reading."""
+        self._file.flush()
+        return self._new.open("rb")
+
     def commit(self, expected: str | None = None) -> str:
         """Keep the blob and return its digest; refuse it where another digest was expected."""
-        digest = "sha256:" + self._sha.hexdigest()
+        digest = self.digest
         if expected is not None and digest != expected:
             raise BadDigest(
                 f"the bytes have the digest {digest}, but {expected} was expected. "

@@ -44,18 +44,8 @@ ALWAYS: dict[str, Any] = {  # what every config has, set or not, in the order of
     "StopTimeout": None,
     "Shell": None,
 }
-OMITTED = frozenset(  # left out while they are empty
-    [
-        "ExposedPorts",
-        "Healthcheck",
-        "ArgsEscaped",
-        "NetworkDisabled",
-        "MacAddress",
-        "StopSignal",
-        "StopTimeout",
-        "Shell",
-    ]
-)
+OMITTED = {"ExposedPorts", "Healthcheck", "ArgsEscaped", "NetworkDisabled", "MacAddress"}  # left out while empty
+OMITTED |= {"StopSignal", "StopTimeout", "Shell"}
 
 
 def full(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,11 +88,12 @@ def made(
     comment: str = "",
     author: str = "",
     created: str = "",
-    **more: Any,
+    top: Mapping[str, Any] | None = None,
 ) -> bytes:
     """Return the config of an image that adds one step to another: its bytes, whose hash is the new image's ID.
 
-    `parent` is the parent's config (None: from scratch). An empty layer is none: only the history knows the step.
+    `parent` is the parent's config (None: from scratch), `top` more keys of the top level, such as `comment`. An empty
+    layer counts as none: only the history knows the step.
     """
     parent = parent or {}
     empty = layer is None or layer.diff_id == EMPTY
@@ -121,5 +112,6 @@ def made(
         "os": parent.get("os") or "linux",
         "rootfs": {"type": "layers", "diff_ids": diff_ids + ([] if empty or layer is None else [layer.diff_id])},
     }
-    whole |= {key: parent[key] for key in ("variant", "os.version", "os.features") if parent.get(key)} | more
+    whole |= {key: parent[key] for key in ("variant", "os.version", "os.features") if parent.get(key)}
+    whole |= top or {}
     return encoded({key: whole[key] for key in sorted(whole) if whole[key] not in ("", None)})

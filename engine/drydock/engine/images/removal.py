@@ -30,7 +30,7 @@ def nobody(image_id: str) -> Sequence[tuple[str, bool]]:
 
 
 def prune(images: Catalogue, wanted: Callable[[Record], bool], dangling: bool, in_use: Users) -> tuple[Rows, int]:
-    """Remove images that nobody needs: nameless ones, or all but those of containers; return what went, and its bytes."""
+    """Remove images that nobody needs: nameless ones, or all that have no container; return what went."""
     sizes = {chain_id(record.layers[: n + 1]): size for record in images.all() for n, size in enumerate(record.sizes)}
     rows: Rows = []
     for record in images.all():

@@ -28,7 +28,7 @@ from drydock.engine.snapshots.unpack import Root, fill
 from drydock.engine.snapshots.view import Level, View
 from drydock.model.layer import Layer
 from drydock.read.layer import LIMITS, Limits, opened
-from drydock.read.tarstream import BadArchive, Stream
+from drydock.read.tarstream import CHUNK, BadArchive, Stream
 
 EMPTY = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"  # of 1024 zero bytes: an empty tar
 CACHED_ENTRIES = 60_000  # of layers in memory; a Debian base has 7,000, each some 500 bytes here
@@ -59,13 +59,16 @@ class Layers:
         self._views: OrderedDict[tuple[str, ...], View] = OrderedDict()
         self._lock, self._removing = RLock(), Lock()
 
-    def add(self, stream: Readable, where: str = "the layer") -> Layer:
+    def add(self, stream: Readable, where: str = "the layer", seldom_new: bool = False) -> Layer:
         """Take in a layer: a tar, plain or packed, unpacked and hashed in one pass.
 
-        Raises BadArchive where it is damaged or made to do harm.
+        A `seldom_new` layer is hashed first and unpacked only if it is unknown: `docker load` of an image that shares
+        its base with another. Raises BadArchive where the layer is damaged or made to do harm.
         """
         with self._making(where) as (root, writer, folder):
             plain = _guarded(stream.read, where, self.limits)
+            if seldom_new:
+                return self._hashed_first(plain, root, writer, folder)
 
             def read(count: int) -> bytes:
                 chunk = plain(count)
@@ -76,6 +79,15 @@ class Layers:
             fill(root, tar, self.limits)
             tar.drain()
             return self._keep(root, writer, folder)
+
+    def _hashed_first(self, plain: Callable[[int], bytes], root: Root, writer: Writer, folder: Path) -> Layer:
+        while chunk := plain(CHUNK):
+            writer.write(chunk)
+        if self.has(writer.digest):
+            return self.get(writer.digest)
+        with writer.reader() as file:
+            fill(root, Stream(file.read, root.where), self.limits)
+        return self._keep(root, writer, folder)
 
     def write(self, changes: Iterable[New]) -> Layer:
         """Make a layer of changes, as dockerd would write it; no change gives the empty layer."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import hashlib
+import lzma
 import zlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +17,7 @@ from drydock.model.layer import Entry, Layer
 from drydock.read.tarstream import CHUNK, BadArchive, Content, Header, Stream, clean, members, truncated
 
 CAP = 1 << 20  # bytes of one file's content shown to a reader
+LZMA_MEMORY = 1 << 28  # of the xz decompressor; `xz -9` needs 65 MiB
 WINDOW = 1 << 27  # the largest zstd window accepted: memory of the decompressor
 
 
@@ -112,6 +115,10 @@ def opened(read: Callable[[int], bytes], where: str) -> tuple[Callable[[int], by
         return _gunzip(again, where), True
     if first[:4] == MAGIC:
         return _unzstd(again, where), True
+    if first[:3] == b"BZh":
+        return _unpack(again, where, bz2.BZ2Decompressor), True
+    if first[:6] == b"\xfd7zXZ\0":
+        return _unpack(again, where, lambda: lzma.LZMADecompressor(memlimit=LZMA_MEMORY)), True
     return again, False
 
 
@@ -191,6 +198,35 @@ def _gunzip(read: Callable[[int], bytes], where: str) -> Callable[[int], bytes]:
                 if not packed:
                     raise truncated(where)
         except zlib.error as error:
+            raise BadArchive(f"{where} cannot be unpacked ({error}). It is damaged: make it again.") from None
+
+    return more
+
+
+def _unpack(
+    read: Callable[[int], bytes], where: str, fresh: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor]
+) -> Callable[[int], bytes]:
+    """Return a reader of bzip2 or xz, of which several streams may follow each other."""
+    state = [fresh()]
+    packed = [b""]
+
+    def more(count: int) -> bytes:
+        try:
+            while True:
+                if state[0].eof:
+                    packed[0] = state[0].unused_data or read(CHUNK)
+                    if not packed[0].lstrip(b"\0"):
+                        return b""
+                    state[0] = fresh()
+                elif state[0].needs_input:
+                    packed[0] = packed[0] or read(CHUNK)
+                    if not packed[0]:
+                        raise truncated(where)
+                plain = state[0].decompress(packed[0], count)
+                packed[0] = b""
+                if plain:
+                    return plain
+        except (OSError, EOFError, lzma.LZMAError) as error:
             raise BadArchive(f"{where} cannot be unpacked ({error}). It is damaged: make it again.") from None
 
     return more

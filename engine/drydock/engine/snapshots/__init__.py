@@ -2,6 +2,7 @@
 
 from drydock.engine.snapshots.beneath import Beneath
 from drydock.engine.snapshots.change import New, with_parents
+from drydock.engine.snapshots.copying import copy_out
 from drydock.engine.snapshots.journal import OWNER, Journal
 from drydock.engine.snapshots.layers import EMPTY, Layers
 from drydock.engine.snapshots.overlay import OverlaySnapshot
@@ -23,5 +24,6 @@ __all__ = [
     "Snapshots",
     "TreeSnapshot",
     "View",
+    "copy_out",
     "with_parents",
 ]

@@ -47,9 +47,9 @@ class OverlaySnapshot(Snapshot):
         self.upper.mkdir(mode=0o755)
         self.work.mkdir(mode=0o700)
 
-    def write(self, changes: Iterable[New]) -> None:
-        """Change the upper directory, while no process has it mounted."""
-        Place(self.upper, self.own, self.below).apply(changes)
+    def write(self, changes: Iterable[New], live: Path | None = None) -> None:
+        """Change the upper directory, or what is mounted of it: the kernel keeps no eye on an upper in use."""
+        Place(live or self.upper, self.own, None if live else self.below).apply(changes)
         self.save()
 
     @property

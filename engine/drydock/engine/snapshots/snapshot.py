@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from drydock.engine.snapshots.change import New, opened, parents, with_parents
-from drydock.engine.snapshots.disk import discard, write_beside
+from drydock.engine.snapshots.copying import CopyIn
+from drydock.engine.snapshots.disk import discard, write_beside, writing
 from drydock.engine.snapshots.journal import Journal
-from drydock.engine.snapshots.layers import Layers
+from drydock.engine.snapshots.layers import Layers, Readable
 from drydock.engine.snapshots.view import Level, View
 from drydock.model.layer import Entry, Layer
 
@@ -39,8 +40,26 @@ class Snapshot(ABC):
         """Return what was changed since the snapshot was made, as its layer will say it."""
 
     @abstractmethod
-    def write(self, changes: Iterable[New]) -> None:
-        """Change the snapshot as the engine itself wants it."""
+    def write(self, changes: Iterable[New], live: Path | None = None) -> None:
+        """Change the snapshot as the engine itself wants it; `live` is its root as running processes have it."""
+
+    def put(
+        self,
+        path: str,
+        stream: Readable,
+        *,
+        owner: tuple[int, int] | None = None,
+        no_overwrite_dir_non_dir: bool = False,
+        journal: Journal | None = None,
+        live: Path | None = None,
+    ) -> None:
+        """Unpack a tar into a directory, as `docker cp` does.
+
+        Raises NotFound, BadParameter, BadArchive.
+        """
+        with self.layers.tmp() as folder, writing(self.folder):
+            arrival = CopyIn(self.view(journal), path, folder, no_overwrite_dir_non_dir)
+            self.write(arrival.changes(stream, owner), live)
 
     def keep(self, chain: Sequence[str]) -> None:  # noqa: B027 - only trees have something to gain
         """Note that what was changed has become a layer: the snapshot now equals this chain, and goes next."""

@@ -55,7 +55,7 @@ class TreeSnapshot(Snapshot):
         saved = json.loads((self.folder / "base.json").read_bytes())
         return {path: Print(*one) for path, one in saved.items()}
 
-    def write(self, changes: Iterable[New]) -> None:
+    def write(self, changes: Iterable[New], live: Path | None = None) -> None:
         """Change the tree."""
         Place(self.tree, self.own).apply(changes)
         self.save()

@@ -1,0 +1,91 @@
+"""Who a program runs as: names and numbers of users, looked up in the image's own /etc/passwd and /etc/group.
+
+Source: moby/sys/user (GetExecUser), as runc and dockerd use it; its error texts are what the CLI shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from drydock.engine.errors import BadParameter
+
+LONGEST = 1 << 20  # bytes of a passwd file that are read
+
+
+class Files(Protocol):
+    """What is needed of a file tree: STORE's View has it."""
+
+    def lookup(self, path: str, follow: bool = True) -> object | None:
+        """Return what is at a path."""
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a file's content."""
+
+
+@dataclass(frozen=True)
+class User:
+    """A user as a program gets it."""
+
+    uid: int = 0
+    gid: int = 0
+    home: str = "/"
+
+
+def find(user: str, passwd: str, group: str) -> User:
+    """Return who `user` means: nothing (root), a name, a number, or either with a group behind a colon.
+
+    >>> passwd, group = "root:x:0:0::/root:/bin/sh\\napp:x:1000:50::/home/app:/bin/sh\\n", "staff:x:50:\\nweb:x:7:\\n"
+    >>> find("app", passwd, group)
+    User(uid=1000, gid=50, home='/home/app')
+    >>> find("1234:web", passwd, group)
+    User(uid=1234, gid=7, home='/')
+    >>> find("", passwd, group).home
+    '/root'
+    """
+    name, _, group_name = user.partition(":")
+    name = name or "0"
+    found: User | None = None
+    for fields in _rows(passwd, 6):
+        if name == fields[0] or (name.isdecimal() and int(name) == _number(fields[2])):
+            found = User(_number(fields[2]), _number(fields[3]), fields[5] or "/")
+            break
+    if found is None:
+        if not name.isdecimal():
+            raise BadParameter(f"unable to find user {name}: no matching entries in passwd file")
+        found = User(int(name))
+    if not group_name:
+        return found
+    for fields in _rows(group, 3):
+        if group_name == fields[0] or (group_name.isdecimal() and int(group_name) == _number(fields[2])):
+            return User(found.uid, _number(fields[2]), found.home)
+    if not group_name.isdecimal():
+        raise BadParameter(f"unable to find group {group_name}: no matching entries in group file")
+    return User(found.uid, int(group_name), found.home)
+
+
+def find_in(files: Files, user: str) -> User:
+    """Return who `user` means in a file tree."""
+    return find(user, _text(files, "etc/passwd"), _text(files, "etc/group"))
+
+
+def _rows(text: str, least: int) -> Iterator[list[str]]:
+    for line in text.splitlines():
+        fields = line.strip().split(":")
+        if len(fields) >= least and not line.startswith("#"):
+            yield fields
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
+
+
+def _text(files: Files, path: str) -> str:
+    try:
+        if files.lookup(path) is None:
+            return ""
+        with files.open(path) as source:
+            return source.read(LONGEST).decode(errors="replace")
+    except OSError:
+        return ""

@@ -1,6 +1,6 @@
 """`docker cp` and `docker export`: files into a snapshot and out of one, as tars.
 
-Source: moby v20.10 daemon/archive.go, pkg/archive (Unpack): members go where links of the container lead, and never out.
+Source: moby v20.10 daemon/archive.go, pkg/archive (Unpack): members go where links of the container lead, never out.
 """
 
 from __future__ import annotations

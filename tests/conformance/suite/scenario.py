@@ -7,10 +7,10 @@ A file of `scenarios/` tells several:
     --- Dockerfile
     the lines of a file beside the command lines, and so on for each file; then
     ---
-    $      a command line for sh, with `docker` in it; $PWD is the scenario's folder; `soon CONDITION` waits for it
-    >>>    Python, with `client` a docker-py client and `api` its low-level half; `...` goes on, print() is the output,
+    `$`    a command line for sh, with `docker` in it; $PWD is the scenario's folder; `soon CONDITION` waits for it
+    `>>>`  Python, with `client` a docker-py client and `api` its low-level half; `...` goes on, print() is the output,
            and names stay for the next such step
-    %      a verb of `suite.verbs`: layers NAME, config NAME, history NAME, state NAME
+    `%`    a verb of `suite.verbs`: layers NAME, config NAME, history NAME, state NAME
 
 Any other line goes on with the one before.
 """

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from drydock.engine.snapshots.beneath import listable
+from drydock.engine.snapshots.beneath import listable, parent
 from drydock.engine.snapshots.describe import FLOORS
+from drydock.engine.snapshots.journal import OWNER
+from drydock.engine.snapshots.place import clear, lstat
 from drydock.engine.snapshots.view import View
 from drydock.model.layer import Entry
 
@@ -57,20 +59,57 @@ class Farm:
     def __init__(self, view: View, roots: Sequence[Path], tree: Path) -> None:
         self.view, self.roots, self.tree = view, roots, tree
         self._copies: dict[tuple[int, str], str] = {}  # (layer, first name) -> where its copy is
+        self._folders: dict[str, None] = {}
 
     def plant(self) -> None:
-        """Make the whole tree in an empty folder."""
+        """Make the whole tree."""
         self.tree.mkdir(mode=0o755)
-        folders: list[Entry] = [Entry("", "directory", mode=0o755, mtime=int(time.time()))]
-        waiting = [""]
+        self._fill("")
+        self._finish()
+
+    def replant(self, paths: Iterable[str], fresh: Container[str] = ()) -> None:
+        """Make each of these paths what the view has there; of the `fresh` directories nothing old may stay."""
+        anew: list[str] = []
+        for path in sorted(paths):
+            if any(path.startswith(f"{folder}/") for folder in anew):
+                continue
+            folder, _, name = path.rpartition("/")
+            try:
+                with parent(self.tree, folder) as at:
+                    if self._again(path, name, at, path in fresh):
+                        anew.append(path)
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # what it lay in is gone, and all in it
+        self._finish()
+
+    def _again(self, path: str, name: str, at: int, fresh: bool) -> bool:
+        """Make one path anew; return whether it was a directory, now filled."""
+        node, info = self.view.tree.nodes.get(path), lstat(name, at)
+        wanted = path in self.view.tree
+        folder = wanted and (node is None or node.entry.kind == "directory")
+        self._folders[path.rpartition("/")[0]] = None
+        if folder and not fresh and info and stat.S_ISDIR(info.st_mode):
+            self._folders[path] = None
+            return False
+        if info:
+            clear(name, at, info)
+        if wanted and self.one(path):
+            self._fill(path)
+        return folder
+
+    def _fill(self, top: str) -> None:
+        waiting = [top]
         while waiting:
             folder = waiting.pop()
-            for path in self.view.tree.children(folder):
-                if self.one(path):
-                    waiting.append(path)
-                    folders.append(self.view.lookup(path, follow=False) or Entry(path, "directory", mode=0o755))
-        for entry in reversed(folders):
-            self._dress(entry)
+            self._folders[folder] = None
+            waiting += [path for path in self.view.tree.children(folder) if self.one(path)]
+
+    def _finish(self) -> None:
+        """Give directories their modes and times, now that nothing more is put into them."""
+        for path in sorted(self._folders, reverse=True):
+            entry = self.view.lookup(path, follow=False)
+            if entry and entry.kind == "directory":
+                self._dress(entry)
 
     def one(self, path: str) -> bool:
         """Make one path; return whether it is a directory, to be filled."""
@@ -99,11 +138,22 @@ class Farm:
         self._copies[first] = target
 
     def _dress(self, entry: Entry) -> None:
-        target = self.tree / entry.path
-        target.chmod(entry.mode | FLOORS["directory"])
+        target = f"{self.tree}/{entry.path}"
+        os.chmod(target, entry.mode | FLOORS["directory"])  # noqa: PTH101 - paths as texts
         with suppress(OSError):
             os.setxattr(target, PLANTED, b"")
+        with suppress(OSError):
+            os.removexattr(target, OWNER)
         os.utime(target, (entry.mtime, entry.mtime))
+
+
+def mark_folders(tree: Path) -> None:
+    """Mark every directory as planted: the tree is what it should be."""
+    with suppress(OSError):
+        os.setxattr(tree, PLANTED, b"")
+        for path, _, info in survey(tree):
+            if stat.S_ISDIR(info.st_mode):
+                os.setxattr(f"{tree}/{path}", PLANTED, b"")
 
 
 def survey(tree: Path) -> Iterator[tuple[str, Print, os.stat_result]]:

@@ -51,7 +51,7 @@ class Place:
         """Make a directory that a change lies in; over a lower one it is that one, copied up."""
         with parent(self.folder, path.rpartition("/")[0]) as at:
             name = path.rpartition("/")[2]
-            info = _lstat(name, at)
+            info = lstat(name, at)
             if info and stat.S_ISDIR(info.st_mode):
                 return
             lower = self.below.lookup(path, follow=False) if self.below and info is None else None
@@ -65,7 +65,7 @@ class Place:
     def _directory(self, name: str, at: int, info: os.stat_result | None) -> None:
         """Make a directory where there is none; one that takes a hidden one's place hides its content."""
         if info:
-            _clear(name, at, info)
+            clear(name, at, info)
         os.mkdir(name, 0o755, dir_fd=at)
         if info and is_whiteout(info):
             os.setxattr(f"/proc/self/fd/{at}/{name}", OPAQUE, b"y")
@@ -75,9 +75,9 @@ class Place:
         folder, _, name = entry.path.rpartition("/")
         self._parent(entry.path) if entry.kind == "directory" else None
         with parent(self.folder, folder) as at:
-            info = _lstat(name, at)
+            info = lstat(name, at)
             if info and entry.kind != "directory":
-                _clear(name, at, info)
+                clear(name, at, info)
             self._make(change, name, at)
             self._own(entry, f"/proc/self/fd/{at}/{name}")
 
@@ -115,8 +115,8 @@ class Place:
     def _hide(self, path: str) -> None:
         folder, _, name = path.rpartition("/")
         with parent(self.folder, folder) as at:
-            if info := _lstat(name, at):
-                _clear(name, at, info)
+            if info := lstat(name, at):
+                clear(name, at, info)
             if self.below and self.below.lookup(path, follow=False):
                 os.mknod(name, stat.S_IFCHR | 0o600, os.makedev(0, 0), dir_fd=at)
 
@@ -126,18 +126,20 @@ class Place:
                 os.setxattr(f"/proc/self/fd/{at}", OPAQUE, b"y")
                 return
             for name in os.listdir(f"/proc/self/fd/{at}"):  # noqa: PTH208
-                if info := _lstat(name, at):
-                    _clear(name, at, info)
+                if info := lstat(name, at):
+                    clear(name, at, info)
 
 
-def _lstat(name: str, at: int) -> os.stat_result | None:
+def lstat(name: str, at: int) -> os.stat_result | None:
+    """Return what a name in an open directory is, if anything."""
     try:
         return os.stat(name, dir_fd=at, follow_symlinks=False)
     except FileNotFoundError:
         return None
 
 
-def _clear(name: str, at: int, info: os.stat_result) -> None:
+def clear(name: str, at: int, info: os.stat_result) -> None:
+    """Remove a name from an open directory, with all that is in it."""
     if stat.S_ISDIR(info.st_mode):
         remove_tree(Path(f"/proc/self/fd/{at}/{name}"))
     else:

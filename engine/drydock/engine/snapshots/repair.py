@@ -7,14 +7,13 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from drydock.engine.snapshots.describe import Found
 from drydock.engine.snapshots.disk import write_beside
 from drydock.engine.snapshots.farm import Print
-from drydock.engine.snapshots.journal import OWNER
 from drydock.engine.snapshots.layers import Layers
 from drydock.model.layer import Layer
 from drydock.read.tarstream import Stream, clean, members
@@ -33,7 +32,7 @@ def mend(snapshot: TreeSnapshot, hurt: Mapping[str, Found], now: Mapping[str, Pr
         names = [name for name, one in now.items() if one.inode == found.stat.st_ino]
         _own_copy(snapshot.tree, path, found, names)
         restore(snapshot.layers, diff_id, path)
-        for other in snapshot.folder.parent.iterdir():
+        for other in (*snapshot.folder.parent.iterdir(), *snapshot.nursery.all()):
             if other != snapshot.folder:
                 _relink(other, path, found.stat.st_ino, snapshot.layers.root(diff_id) / path)
 
@@ -43,10 +42,12 @@ def _own_copy(tree: Path, path: str, found: Found, names: list[str]) -> None:
     new = tree.parent / secrets.token_hex(8)
     shutil.copyfile(tree / path, new, follow_symlinks=False)
     shutil.copystat(tree / path, new, follow_symlinks=False)
-    if found.base and found.owner is None:  # it is no longer the layer's file, but still has its owner
-        with suppress(OSError):
-            os.setxattr(new, OWNER, b"%d:%d" % (found.base.uid, found.base.gid))
+    inode = new.stat().st_ino
     _instead(new, [tree / name for name in names])
+    with _prints(tree.parent) as prints:  # it is still the layer's file to whoever asks, only not on disk
+        for name in names:
+            if name in prints:
+                prints[name] = Print(*prints[name])._replace(inode=inode, ctime=0)
 
 
 def restore(layers: Layers, diff_id: str, path: str) -> None:
@@ -98,11 +99,18 @@ def _relink(other: Path, path: str, inode: int, pristine: Path) -> None:
     try:
         if place.lstat().st_ino != inode:
             return
-        saved = json.loads((other / "base.json").read_bytes())
     except OSError:
         return  # no tree, or it lacks the file
     new = other / secrets.token_hex(8)
     new.hardlink_to(pristine)
     _instead(new, [place])
-    saved[path] = Print.of(place.lstat())
-    write_beside(other / "base.json", json.dumps(saved).encode(), other)
+    with _prints(other) as prints:
+        prints[path] = Print.of(place.lstat())
+
+
+@contextmanager
+def _prints(folder: Path) -> Iterator[dict[str, Any]]:
+    """Give what a tree's files looked like when it was planted, to be corrected."""
+    prints = json.loads((folder / "base.json").read_bytes())
+    yield prints
+    write_beside(folder / "base.json", json.dumps(prints).encode(), folder)

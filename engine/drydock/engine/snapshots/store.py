@@ -18,6 +18,7 @@ from drydock.engine.errors import BadParameter, Conflict, NotFound
 from drydock.engine.snapshots.disk import discard, remove_tree, writing
 from drydock.engine.snapshots.journal import Journal
 from drydock.engine.snapshots.layers import Layers
+from drydock.engine.snapshots.nursery import Nursery
 from drydock.engine.snapshots.overlay import OverlaySnapshot
 from drydock.engine.snapshots.snapshot import Snapshot
 from drydock.engine.snapshots.tree import TreeSnapshot
@@ -90,6 +91,7 @@ class Snapshots:
         for path in self.folder.iterdir():
             if path.name not in alive or not (path / "snapshot.json").is_file():
                 discard(path, self.layers.scratch)
+        Nursery(self.layers).recover()
 
     def _load(self, folder: Path) -> Snapshot:
         try:

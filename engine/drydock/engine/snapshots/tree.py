@@ -10,18 +10,20 @@ from pathlib import Path
 from threading import RLock
 
 from drydock.engine.snapshots.beneath import Beneath
-from drydock.engine.snapshots.change import New, walked, with_parents
+from drydock.engine.snapshots.change import New, parents, walked, with_parents
 from drydock.engine.snapshots.describe import Found, entry, kind_of, marked
-from drydock.engine.snapshots.disk import write_beside
-from drydock.engine.snapshots.farm import PLANTED, Farm, Print, survey
+from drydock.engine.snapshots.disk import remove_tree, write_beside
+from drydock.engine.snapshots.farm import PLANTED, Farm, Print, mark_folders, survey
 from drydock.engine.snapshots.journal import Journal
+from drydock.engine.snapshots.nursery import Nursery
 from drydock.engine.snapshots.place import Place
 from drydock.engine.snapshots.repair import mend
 from drydock.engine.snapshots.snapshot import Snapshot, ignoring, merged, only_noted
 from drydock.engine.snapshots.view import View
-from drydock.model.layer import Entry
+from drydock.model.layer import Entry, Layer
 from drydock.read.tarstream import CHUNK
 
+MANY = 3000  # changed files, from which on a new tree costs less than the old one made good
 SURVEYING = RLock()  # one at a time: a repair touches files that other trees share
 
 
@@ -41,9 +43,25 @@ class TreeSnapshot(Snapshot):
         return self.layers.view(self.chain)
 
     def make(self) -> None:
-        """Plant the tree."""
-        Farm(self.below, [self.layers.root(one) for one in self.chain], self.tree).plant()
-        self.note()
+        """Plant the tree, or take one that was laid by and bring it up to date."""
+        with SURVEYING:
+            old = self.nursery.take(self.chain, self.folder)
+            if old is None:
+                self._farm().plant()
+            elif layers := [self.layers.get(diff_id) for diff_id in self.chain[len(old) :]]:
+                self._catch_up(layers)
+            self.note()
+
+    def _catch_up(self, layers: Sequence[Layer]) -> None:
+        """Let a tree of the lower layers become one of them all: only what these layers say is touched."""
+        fresh = {path for layer in layers for path in (*layer.whiteouts, *layer.opaque)}
+        if "" in fresh:
+            remove_tree(self.tree)
+            self._farm().plant()
+            return
+        paths = {path for layer in layers for path in layer.by_path} | fresh
+        paths |= {up for path in paths for up in parents(path)}
+        self._farm().replant(paths, fresh)
 
     def note(self) -> None:
         """Write down what every file looks like now: what differs later was changed."""
@@ -61,21 +79,49 @@ class TreeSnapshot(Snapshot):
         self.save()
 
     def keep(self, chain: Sequence[str]) -> None:
-        """Note that what was changed has become a layer: the tree now is that chain's."""
-        self.chain, self.own = tuple(chain), Journal()
-        self.note()
-        self.save()
+        """Note that what was changed has become a layer: the tree now is that chain's, and the next may have it."""
+        with SURVEYING:
+            self.chain, self.own = tuple(chain), Journal()
+            mark_folders(self.tree)
+            self.note()
+            self.save()
+
+    def remove(self) -> None:
+        """Mend what the tree harmed, make it what it was, and lay it by for the next."""
+        with SURVEYING:
+            scan = self._scanned(self.own)
+            touched = {*scan.found, *(path for path in self.prints() if path not in scan.now)}
+            if len(touched) > MANY:
+                super().remove()
+                return
+            self._farm().replant(touched, {path for path, one in scan.found.items() if not one.same})
+            self.own = Journal()
+            self.save()
+            self.nursery.lay_by(self.folder)
+
+    def _farm(self) -> Farm:
+        return Farm(self.below, [self.layers.root(one) for one in self.chain], self.tree)
+
+    @property
+    def nursery(self) -> Nursery:
+        """Return where trees wait for their next use."""
+        return Nursery(self.layers)
 
     def changes(self, journal: Journal | None = None) -> tuple[New, ...]:
         """Return what differs from the tree as planted."""
         noted = merged(self.own, journal)
         with SURVEYING:
-            scan = Scan(self, noted)
-            if damaged := scan.shared():
-                mend(self, damaged, scan.now)
-                scan = Scan(self, noted)
+            scan = self._scanned(noted)
         found = only_noted(scan.changes(), noted, self.below)
         return tuple(ignoring(found, self.ignore, self.below))
+
+    def _scanned(self, journal: Journal) -> Scan:
+        """Compare the tree with what it was; what was harmed in the layers is mended."""
+        scan = Scan(self, journal)
+        if damaged := scan.shared():
+            mend(self, damaged, scan.now)
+            scan = Scan(self, journal)
+        return scan
 
 
 class Scan:

@@ -1,0 +1,331 @@
+"""Snapshots: what a program did to a file system, as its layer says it, on an overlay and in a tree alike."""
+
+import importlib.util
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from drydock.blobs import Blobs
+from drydock.engine.errors import BadParameter, Conflict, NotFound
+from drydock.engine.snapshots import Journal, Layers, New, Snapshots, copy_out
+from drydock.model.layer import Entry
+
+spec = importlib.util.spec_from_file_location("archives", Path(__file__).with_name("archives.py"))
+archives = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(archives)
+member, tar = archives.member, archives.tar
+
+LOWER = (
+    member("d/", "directory", mode=0o755, uid=5, gid=6),
+    member("d/x", content=b"x", mode=0o640, uid=7, gid=8),
+    member("d/y", content=b"y", mode=0, uid=7, gid=8),
+    member("e/", "directory", mode=0o755),
+    member("e/1", content=b"1"),
+    member("e/2", content=b"2"),
+    member("f/", "directory", mode=0o755),
+    member("f/g", content=b"g"),
+    member("usr/", "directory", mode=0o755),
+    member("usr/a", content=b"a", uid=1, gid=2, pax={"SCHILY.xattr.security.capability": "\1\2\3"}),
+    member("usr/b", content=b"b", mode=0o444),
+    member("usr/l", "hardlink", link="usr/b"),
+    member("etc/", "directory", mode=0o755),
+    member("etc/hosts", content=b"hosts"),
+    member("s", "symlink", link="d/x", uid=9),
+)
+
+
+class Ground:
+    """A home with one image of two layers, and a way to run a script in a snapshot as a container would see it."""
+
+    def __init__(self, home, kind):
+        self.kind = kind
+        self.layers = Layers(home, Blobs(home / "blobs"))
+        self.snapshots = Snapshots(home, self.layers)
+        base = self.layers.add(tar(member("old", content=b"old"), member("gone", content=b"gone")))
+        self.chain = [base.diff_id, self.layers.add(tar(*LOWER, member(".wh.gone"))).diff_id]
+        self.mounted = home / "mounted"
+        self.mounted.mkdir()
+
+    def new(self, key="one"):
+        return self.snapshots.create(key, self.chain, self.kind)
+
+    def run(self, snapshot, script):
+        """Run a script inside a user namespace, with the snapshot as the current directory."""
+        if self.kind == "overlay":
+            lower = ":".join(map(str, snapshot.lower))
+            options = f"userxattr,lowerdir={lower},upperdir={snapshot.upper},workdir={snapshot.work}"
+            command = f"mount -t overlay overlay -o {options} {self.mounted} && cd {self.mounted} && "
+        else:
+            command = f"cd {snapshot.tree} && "
+        subprocess.run(["unshare", "-Urm", "sh", "-ec", command + "\n" + script], check=True)
+
+
+@pytest.fixture(params=["overlay", "tree"])
+def ground(request, tmp_path):
+    return Ground(tmp_path, request.param)
+
+
+def lines(changes):
+    """One line a change: what `tar tv` would show of it, but for sizes and times."""
+    return [
+        f"{c.name}{' -> ' + c.entry.link if c.entry.link else ''} {c.entry.mode:o} {c.entry.uid}:{c.entry.gid}"
+        for c in changes
+    ]
+
+
+def test_a_program_that_changes_nothing_leaves_no_change(ground):
+    snapshot = ground.new()
+    ground.run(snapshot, "cat d/x >/dev/null; ls -lR >/dev/null")
+    assert snapshot.changes() == () and snapshot.diff() == [] and snapshot.size() == 0
+
+
+def test_changes_are_those_of_dockerds_layer(ground):
+    snapshot = ground.new()
+    ground.run(
+        snapshot,
+        "echo 2 >>d/x; chmod 600 d/y; rm -r e; mkdir e; echo n >e/n; rm -r f\n"
+        "echo new >n; ln n m; rm s; mkdir z; chmod 0 n z",
+    )
+    assert lines(snapshot.changes(Journal(user=(1000, 100)))) == [
+        "d/ 755 5:6",
+        "d/x 640 7:8",
+        "d/y 600 7:8",
+        "e/ 755 1000:100",
+        "e/.wh..wh..opq 755 1000:100",
+        "e/n 644 1000:100",
+        ".wh.f 600 0:0",
+        "m 0 1000:100",
+        "n -> m 0 1000:100",
+        ".wh.s 600 0:0",
+        "z/ 0 1000:100",
+    ]
+    assert [(row["Path"], row["Kind"]) for row in snapshot.diff()] == [
+        *[("/d", 0), ("/d/x", 0), ("/d/y", 0), ("/e", 0), ("/e/n", 1), ("/f", 2)],
+        *[("/m", 1), ("/n", 1), ("/s", 2), ("/z", 1)],
+    ]
+
+
+def test_the_layer_of_the_changes_gives_the_file_system_that_the_program_left(ground):
+    snapshot = ground.new()
+    ground.run(
+        snapshot, "echo 2 >>d/x; rm -r e f; mkdir e; echo n >e/n; mv usr/a usr/moved; ln -s d/x t; echo h >etc/hosts"
+    )
+    layer = ground.layers.write(snapshot.changes())
+    merged, live = ground.layers.view([*ground.chain, layer.diff_id]), snapshot.view()
+    for view in (merged, live):
+        assert view.read("d/x") == b"x2\n" and view.read("t") == b"x2\n" and view.read("usr/moved") == b"a"
+        assert view.children("e") == ("n",) and view.lookup("f") is None and view.lookup("usr/a") is None
+        assert view.read("etc/hosts") == b"h\n"
+    assert ground.layers.view(ground.chain).read("d/x") == b"x", "and the layers below are what they were"
+
+
+def test_owners_come_from_the_journal_the_mark_the_layer_below_and_the_user(ground):
+    snapshot = ground.new()
+    ground.run(snapshot, "echo n >n; echo 2 >>d/x; echo o >o; mkdir p")
+    place = snapshot.upper if ground.kind == "overlay" else snapshot.tree
+    os.setxattr(place / "o", "user.drydock.owner", b"33:44")
+    journal = Journal(user=(1000, 100), owners={"n": (1, -1), "usr/b": (11, 12), "s": (-1, 13), "none": (1, 1)})
+    journal.setxattr("n", "security.capability", b"\1\0")
+    journal.mknod("p/null", "character device", 0o666, 1, 3)
+    changes = {change.name: change for change in snapshot.changes(journal)}
+    owners = {name: (change.entry.uid, change.entry.gid) for name, change in changes.items()}
+    assert owners == {
+        **{"d/": (5, 6), "d/x": (7, 8), "n": (1, 100), "o": (33, 44), "p/": (1000, 100), "p/null": (1000, 100)},
+        **{"s": (9, 13), "usr/": (0, 0), "usr/b": (11, 12)},
+    }
+    assert changes["n"].entry.xattrs == (("security.capability", "\1\0"),)
+    assert changes["p/null"].entry.device == (1, 3)
+    layer = ground.layers.write(changes.values())
+    view = ground.layers.view([*ground.chain, layer.diff_id])
+    assert view.read("usr/b") == b"b" and view.lookup("usr/b").mode == 0o444
+
+
+def test_a_capability_stays_with_an_unwritten_file_and_goes_with_a_written_one(ground):
+    one, two = ground.new("one"), ground.new("two")
+    ground.run(one, "chmod 700 usr/a")
+    assert {c.name: c.entry.xattrs for c in one.changes()}["usr/a"] == (("security.capability", "\1\2\3"),)
+    ground.run(two, "echo more >>usr/a")
+    assert {c.name: c.entry.xattrs for c in two.changes()}["usr/a"] == ()
+
+
+def test_mount_points_that_the_sandbox_made_are_in_no_layer(ground):
+    snapshot = ground.new()
+    ground.run(
+        snapshot, "mkdir -p proc run/x/y; touch etc/resolv.conf; echo real >real; mkdir dev; echo kept >dev/kept"
+    )
+    snapshot.ignore |= {"proc", "etc/resolv.conf", "run", "run/x", "run/x/y", "dev"}
+    assert [change.name for change in snapshot.changes()] == ["dev/", "dev/kept", "real"]
+
+
+def test_a_snapshot_outlives_the_engine(ground, tmp_path):
+    snapshot = ground.new()
+    ground.run(snapshot, "echo n >n")
+    snapshot.ignore.add("ignored")
+    snapshot.own.chown("n", 3, 4)
+    snapshot.save()
+    again = Snapshots(tmp_path, ground.layers).get("one")
+    assert (
+        lines(again.changes()) == ["n 644 3:4"] and again.ignore == {"ignored"} and again.chain == tuple(ground.chain)
+    )
+
+
+def test_a_snapshot_holds_its_layers(ground):
+    snapshot = ground.new()
+    assert ground.layers.collect(ground.chain) == []
+    snapshot.remove()
+    assert ground.layers.collect(ground.chain) == ground.chain
+
+
+def test_a_removed_snapshot_leaves_nothing(ground):
+    snapshot = ground.new()
+    ground.run(snapshot, "mkdir -p a/b; chmod 0 a/b a; chmod 0 d")
+    snapshot.remove()
+    assert list(ground.snapshots.all()) == list(ground.layers.scratch.iterdir()) == []
+    with pytest.raises(NotFound):
+        ground.snapshots.get("one")
+
+
+def test_keys_are_names_and_taken_once(ground):
+    ground.new("one")
+    with pytest.raises(Conflict):
+        ground.new("one")
+    for key in ("", ".", "../up", "a/b", "x" * 200):
+        with pytest.raises(BadParameter):
+            ground.new(key)
+    assert ground.snapshots.get("one") is ground.snapshots.get("one")
+
+
+def test_recover_removes_what_no_container_owns(ground):
+    for key in ("keep", "drop"):
+        ground.new(key)
+    ground.snapshots.recover({"keep"})
+    assert list(ground.snapshots.all()) == ["keep"]
+
+
+def test_the_engine_writes_as_a_program_would(ground):
+    snapshot = ground.new()
+    ground.run(snapshot, "rm -r f")
+    snapshot.write(
+        [
+            New(Entry("d/sub/w", "file", mode=0o600, uid=1, gid=2, mtime=7), b"w"),
+            New(Entry("f", "directory", mode=0o750, uid=3, gid=4, mtime=8)),
+            New(Entry("d/x", "symlink", mode=0o777, uid=5, gid=6, link="y", mtime=9)),
+            New.whiteout("e/1"),
+            New(Entry("usr/b", "file", mode=0o755, mtime=10), b"other"),
+        ]
+    )
+    assert lines(snapshot.changes(Journal(user=(1000, 1000)))) == [
+        "d/ 755 5:6",
+        "d/sub/ 755 1000:1000",
+        "d/sub/w 600 1:2",
+        "d/x -> y 777 5:6",
+        "e/ 755 0:0",
+        "e/.wh.1 600 0:0",
+        "f/ 750 3:4",
+        *(["f/.wh..wh..opq 750 3:4"]),
+        "usr/ 755 0:0",
+        "usr/b 755 0:0",
+    ]
+    assert ground.layers.view(ground.chain).read("usr/l") == b"b"
+
+
+def test_copying_in_follows_the_containers_links_and_never_leads_out(ground, tmp_path):
+    snapshot = ground.new()
+    ground.run(snapshot, f"ln -s {tmp_path} out; ln -s /d way; echo x >file")
+    snapshot.put("/way", tar(member("new/", "directory", mode=0o700, uid=1), member("new/f", content=b"f" * 100_000)))
+    assert snapshot.view().read("d/new/f") == b"f" * 100_000
+    snapshot.put("/", tar(member("out/evil", content=b"evil"), member("file", content=b"y")), owner=(3, 4))
+    assert not (tmp_path / "evil").exists() and snapshot.view().lookup("file").uid == 3
+    with pytest.raises(NotFound, match="Could not find the file /none"):
+        snapshot.put("/none", tar(member("a")))
+    with pytest.raises(BadParameter, match="not a directory"):
+        snapshot.put("/file", tar(member("a")))
+    with pytest.raises(BadParameter, match='cannot overwrite directory "/d" with non-directory "/"'):
+        snapshot.put("/", tar(member("d")), no_overwrite_dir_non_dir=True)
+
+
+def test_copying_out_gives_a_tar_of_what_is_there_now(ground):
+    import io
+    import tarfile
+
+    snapshot = ground.new()
+    ground.run(snapshot, "echo 2 >>d/x")
+    with tarfile.open(fileobj=io.BytesIO(b"".join(copy_out(snapshot.view(), "/d")))) as archive:
+        assert archive.getnames() == ["d", "d/x", "d/y"] and archive.extractfile("d/x").read() == b"x2\n"
+        assert archive.getmember("d/x").uid == 7 and archive.getmember("d/y").mode & 0o7777 == 0
+    with tarfile.open(fileobj=io.BytesIO(b"".join(copy_out(snapshot.view(), "/", "")))) as archive:
+        assert archive.getnames()[:3] == ["d", "d/x", "d/y"]
+
+
+# trees only: files shared with layers
+
+
+@pytest.fixture
+def wood(tmp_path):
+    return Ground(tmp_path, "tree")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "echo more >>usr/a",
+        "chmod 777 usr/a",
+        "touch -d 2001-01-01 usr/a",
+        "cp -p usr/a /tmp/$$; printf X >usr/a; touch -r /tmp/$$ usr/a; rm /tmp/$$",
+        ": >usr/a",
+    ],
+)
+def test_a_layers_file_that_is_written_to_in_place_is_mended(wood, harm):
+    one, two = wood.new("one"), wood.new("two")
+    pristine = wood.layers.root(wood.chain[1]) / "usr/a"
+    before = (pristine.read_bytes(), pristine.stat().st_mode, pristine.stat().st_mtime_ns)
+    assert pristine.stat().st_ino == (one.tree / "usr/a").stat().st_ino, "it is shared"
+    wood.run(one, harm)
+    changed = {change.name: change for change in one.changes(Journal(user=(1000, 1000)))}
+    assert set(changed) == {"usr/", "usr/a"} and changed["usr/a"].entry.uid == 1, "it is still the layer's file"
+    assert (pristine.read_bytes(), pristine.stat().st_mode, pristine.stat().st_mtime_ns) == before
+    assert two.changes() == () and (two.tree / "usr/a").read_bytes() == b"a", "the other tree got it back too"
+    assert [change.name for change in one.changes()] == ["usr/", "usr/a"], "and the change is still there"
+
+
+def test_a_shared_file_of_several_names_is_mended_under_all(wood):
+    one = wood.new()
+    wood.run(one, "echo more >>usr/l")
+    assert "usr/l" in {change.name for change in one.changes()}
+    root = wood.layers.root(wood.chain[1])
+    assert (root / "usr/b").read_bytes() == (root / "usr/l").read_bytes() == b"b"
+    assert (root / "usr/b").stat().st_ino == (root / "usr/l").stat().st_ino
+    assert (one.tree / "usr/b").read_bytes() == b"bmore\n"
+
+
+def test_removing_a_tree_mends_what_it_harmed(wood):
+    one = wood.new()
+    wood.run(one, "echo more >>usr/a")
+    one.remove()
+    assert (wood.layers.root(wood.chain[1]) / "usr/a").read_bytes() == b"a"
+
+
+def test_where_programs_write_in_place_files_are_copies(wood):
+    one = wood.new()
+    assert (one.tree / "etc/hosts").stat().st_ino != (wood.layers.root(wood.chain[1]) / "etc/hosts").stat().st_ino
+
+
+def test_a_tree_that_became_a_layer_is_taken_for_the_next_step(wood):
+    one = wood.new()
+    wood.run(one, "echo n >n; rm -r f; echo more >>d/x")
+    layer = wood.layers.write(one.changes())
+    inode = one.tree.stat().st_ino
+    one.keep([*wood.chain, layer.diff_id])
+    assert one.changes() == ()
+    one.remove()
+    last = wood.layers.write([New(Entry("d/y", "file", mode=0o600), b"Y"), New.whiteout("n"), New(Entry("e", "fifo"))])
+    two = wood.snapshots.create("two", [*wood.chain, layer.diff_id, last.diff_id], "tree")
+    assert two.tree.stat().st_ino == inode and two.changes() == ()
+    view = wood.layers.view(two.chain)
+    for entry in view.walk():
+        found = two.tree / entry.path
+        assert found.is_dir() == (entry.kind == "directory") and found.is_fifo() == (entry.kind == "fifo")
+        if entry.kind == "file":
+            assert found.read_bytes() == view.read(entry.path)
+    assert {str(path.relative_to(two.tree)) for path in two.tree.rglob("*")} == {e.path for e in view.walk()} - {""}

@@ -149,6 +149,18 @@ def test_a_capability_stays_with_an_unwritten_file_and_goes_with_a_written_one(g
     assert {c.name: c.entry.xattrs for c in two.changes()}["usr/a"] == ()
 
 
+def test_what_even_its_owner_may_not_read_is_read(ground):
+    snapshot = ground.new()
+    ground.run(snapshot, "rm -r e; mkdir -p e/i/j; echo secret >e/i/j/s; chmod 0 e/i/j/s e/i/j e/i e d/x")
+    changes = snapshot.changes(Journal(user=(1, 2)))
+    assert [line for line in lines(changes) if line.startswith(("e/", "d/x"))] == [
+        *["d/x 0 7:8", "e/ 0 1:2", "e/.wh..wh..opq 0 1:2", "e/i/ 0 1:2", "e/i/j/ 0 1:2", "e/i/j/s 0 1:2"],
+    ]
+    layer = ground.layers.write(changes)
+    assert ground.layers.view([layer.diff_id]).read("e/i/j/s") == b"secret\n"
+    assert lines(snapshot.changes(Journal(user=(1, 2)))) == lines(changes), "and the modes are what they were"
+
+
 def test_mount_points_that_the_sandbox_made_are_in_no_layer(ground):
     snapshot = ground.new()
     ground.run(

@@ -30,14 +30,16 @@ class Beneath:
 
 @contextmanager
 def parent(root: Path, folder: str) -> Iterator[int]:
-    """Give a descriptor of a directory below `root`, good for opening what is in it."""
+    """Give a descriptor of a directory below `root`, good for opening and for making what is in it."""
     at = os.open(root, os.O_PATH | os.O_DIRECTORY)
     try:
         for name in folder.split("/") if folder else ():
-            below = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            with _allowed(at, 0o100):
+                below = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
             os.close(at)
             at = below
-        yield at
+        with _allowed(at, 0o700):
+            yield at
     finally:
         os.close(at)
 
@@ -45,12 +47,29 @@ def parent(root: Path, folder: str) -> Iterator[int]:
 @contextmanager
 def listable(root: Path, folder: str) -> Iterator[int]:
     """Give a descriptor of a directory below `root` that can be listed, also where its mode forbids it."""
-    with parent(root, folder) as at, _allowed(at, 0o700):
+    with parent(root, folder) as at:
         fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=at)
         try:
             yield fd
         finally:
             os.close(fd)
+
+
+def attribute(itself: str, name: str) -> bytes | None:
+    """Return an extended attribute of a file, if it has it; to read one takes the permission to read the file."""
+    try:
+        return os.getxattr(itself, name, follow_symlinks=False)
+    except PermissionError:
+        handle = os.open(itself, os.O_PATH | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        with _allowed(handle, 0o400):
+            return os.getxattr(f"/proc/self/fd/{handle}", name)
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
 
 
 def _readable(name: str, at: int) -> int:

@@ -8,9 +8,11 @@ else the user the program ran as.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 
+from drydock.engine.snapshots.beneath import attribute
 from drydock.engine.snapshots.journal import OWNER, Journal
 from drydock.model.layer import Entry
 
@@ -48,14 +50,11 @@ def is_whiteout(info: os.stat_result) -> bool:
     return stat.S_ISCHR(info.st_mode) and info.st_rdev == 0
 
 
-def marked(fd_or_path: int | str) -> tuple[int, int] | None:
+def marked(itself: str) -> tuple[int, int] | None:
     """Return the owner that the sandbox marked on a file, if any."""
-    try:
-        raw = os.getxattr(fd_or_path, OWNER)
-        uid, _, gid = raw.partition(b":")
-        return int(uid), int(gid)
-    except (OSError, ValueError):
-        return None
+    raw = attribute(itself, OWNER)
+    match = re.fullmatch(rb"(\d{1,10}):(\d{1,10})", raw or b"")  # a program may have written there too
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def entry(found: Found, journal: Journal) -> Entry:

@@ -151,12 +151,21 @@ def mark_folders(tree: Path) -> None:
     """Mark every directory as planted: the tree is what it should be."""
     with suppress(OSError):
         os.setxattr(tree, PLANTED, b"")
-        for path, _, info in survey(tree):
-            if stat.S_ISDIR(info.st_mode):
-                os.setxattr(f"{tree}/{path}", PLANTED, b"")
+        for seen in survey(tree):
+            if stat.S_ISDIR(seen.stat.st_mode):
+                os.setxattr(seen.itself, PLANTED, b"")
 
 
-def survey(tree: Path) -> Iterator[tuple[str, Print, os.stat_result]]:
+class Seen(NamedTuple):
+    """One name in a tree; `itself` can be used until the next is asked for."""
+
+    path: str
+    print: Print
+    stat: os.stat_result
+    itself: str
+
+
+def survey(tree: Path) -> Iterator[Seen]:
     """Go through a tree: every path with its print; directories before what is in them."""
     waiting = [""]
     while waiting:
@@ -165,6 +174,6 @@ def survey(tree: Path) -> Iterator[tuple[str, Print, os.stat_result]]:
             for item in found:
                 path = f"{folder}/{item.name}" if folder else item.name
                 info = item.stat(follow_symlinks=False)
-                yield path, Print.of(info), info
+                yield Seen(path, Print.of(info), info, f"/proc/self/fd/{at}/{item.name}")
                 if item.is_dir(follow_symlinks=False):
                     waiting.append(path)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from drydock.engine.snapshots.beneath import Beneath, listable
+from drydock.engine.snapshots.beneath import Beneath, attribute, listable, parent
 from drydock.engine.snapshots.change import New, walked
 from drydock.engine.snapshots.describe import Found, entry, is_whiteout, kind_of, marked
 from drydock.engine.snapshots.journal import Journal
@@ -114,11 +114,9 @@ class Walk:
         """Return whether a file is the lower layer's, copied up, and not a new one of its name."""
         if base is None or base.kind != kind:
             return False
-        try:
-            os.getxattr(itself, ORIGIN)
+        if attribute(itself, ORIGIN) is not None:
             return True
-        except OSError:
-            return kind == "file" and self._several_names(path)  # the kernel leaves no mark then
+        return kind == "file" and self._several_names(path)  # the kernel leaves no mark then
 
     def _several_names(self, path: str) -> bool:
         below = self.roots[self.view.tree.nodes[path].layer] / path
@@ -129,12 +127,16 @@ class Walk:
 
     def _directory(self, one: Found, journal: Journal) -> list[New]:
         made = entry(one, journal)
-        itself = self.upper / one.path
-        hides = one.base is not None and one.base.kind == "directory" and _opaque(itself)
+        hides = one.base is not None and one.base.kind == "directory" and self._opaque(one.path)
         if not hides:
             return [New(made)]
         mark = Entry(one.path, "opaque", mode=made.mode & 0o777, uid=made.uid, gid=made.gid)
         return [New(made), New(mark)]
+
+    def _opaque(self, path: str) -> bool:
+        folder, _, name = path.rpartition("/")
+        with parent(self.upper, folder) as at:
+            return attribute(f"/proc/self/fd/{at}/{name}", OPAQUE) == b"y"
 
     def _file(self, one: Found, journal: Journal, names: dict[int, str]) -> New:
         made = entry(one, journal)
@@ -144,10 +146,3 @@ class Walk:
                 same = (made.mode, made.uid, made.gid, made.mtime)
                 return New(Entry(one.path, "hardlink", 0, *same, link=first))
         return New(made, Beneath(self.upper, one.path) if made.kind == "file" else None)
-
-
-def _opaque(path: Path) -> bool:
-    try:
-        return os.getxattr(path, OPAQUE, follow_symlinks=False) == b"y"
-    except OSError:
-        return False

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from threading import RLock
 
-from drydock.engine.snapshots.beneath import Beneath
+from drydock.engine.snapshots.beneath import Beneath, attribute, parent
 from drydock.engine.snapshots.change import New, parents, walked, with_parents
 from drydock.engine.snapshots.describe import Found, entry, kind_of, marked
 from drydock.engine.snapshots.disk import remove_tree, write_beside
-from drydock.engine.snapshots.farm import PLANTED, Farm, Print, mark_folders, survey
+from drydock.engine.snapshots.farm import PLANTED, Farm, Print, Seen, mark_folders, survey
 from drydock.engine.snapshots.journal import Journal
 from drydock.engine.snapshots.nursery import Nursery
 from drydock.engine.snapshots.place import Place
@@ -65,7 +65,7 @@ class TreeSnapshot(Snapshot):
 
     def note(self) -> None:
         """Write down what every file looks like now: what differs later was changed."""
-        prints = {path: one for path, one, _ in survey(self.tree)}
+        prints = {seen.path: seen.print for seen in survey(self.tree)}
         write_beside(self.folder / "base.json", json.dumps(prints).encode(), self.layers.scratch)
 
     def prints(self) -> dict[str, Print]:
@@ -135,46 +135,54 @@ class Scan:
         self.before = snapshot.prints()
         self.now: dict[str, Print] = {}
         self.found: dict[str, Found] = {}
-        for path, one, info in survey(self.tree):
-            self.now[path] = one
-            if self._touched(path, one):
-                self.found[path] = self._describe(path, one, info)
+        for seen in survey(self.tree):
+            self.now[seen.path] = seen.print
+            if self._touched(seen):
+                self.found[seen.path] = self._describe(seen)
         self._linked()
 
-    def _touched(self, path: str, now: Print) -> bool:
-        before = self.before.get(path)
-        if before is None or not before.alike(now):
+    def _touched(self, seen: Seen) -> bool:
+        before = self.before.get(seen.path)
+        if before is None or not before.alike(seen.print):
             return True
-        if before.untouched(now):
+        if before.untouched(seen.print):
             return False
-        base = self.view.lookup(path, follow=False)
+        base = self.view.lookup(seen.path, follow=False)
         if base is None or base.kind == "symlink":
             return base is None
-        if marked(f"{self.tree}/{path}") not in (None, (base.uid, base.gid)):
+        if marked(seen.itself) not in (None, (base.uid, base.gid)):
             return True
-        return base.kind == "file" and _digest(Beneath(self.tree, path)) != base.digest
+        return base.kind == "file" and _digest(Beneath(self.tree, seen.path)) != base.digest
 
-    def _describe(self, path: str, now: Print, info: os.stat_result) -> Found:
+    def look(self, path: str) -> Found:
+        """Return what is at a path now."""
+        folder, _, name = path.rpartition("/")
+        with parent(self.tree, folder) as at:
+            info = os.stat(name, dir_fd=at, follow_symlinks=False)
+            return self._describe(Seen(path, Print.of(info), info, f"/proc/self/fd/{at}/{name}"))
+
+    def _describe(self, seen: Seen) -> Found:
+        path, now, info, itself = seen
         kind = kind_of(info)
         base = self.view.lookup(path, follow=False)
-        link = os.readlink(f"{self.tree}/{path}") if kind == "symlink" else ""  # noqa: PTH115
-        same = base is not None and base.kind == kind and self._same(path, kind, now)
-        owner = marked(f"{self.tree}/{path}") if kind in ("file", "directory") else None
+        link = os.readlink(itself) if kind == "symlink" else ""  # noqa: PTH115
+        same = base is not None and base.kind == kind and self._same(path, kind, now, itself)
+        owner = marked(itself) if kind in ("file", "directory") else None
         return Found(path, info, kind, base, same, owner, link)
 
-    def _same(self, path: str, kind: str, now: Print) -> bool:
+    def _same(self, path: str, kind: str, now: Print, itself: str) -> bool:
         """Return whether it is still the file or directory that was planted, and not another of its name."""
         before = self.before.get(path)
         if before is None or before.inode != now.inode:
             return False
-        return kind != "directory" or not self.marks or _planted(f"{self.tree}/{path}")
+        return kind != "directory" or not self.marks or _planted(itself)
 
     def _linked(self) -> None:
         """Add the older names of a file that was given a new one: overlayfs copies it up, so its layer has both."""
         inodes = {one.stat.st_ino for one in self.found.values() if one.stat.st_nlink > 1 and one.kind == "file"}
         for path, now in self.now.items() if inodes else ():
             if now.inode in inodes and path not in self.found:
-                self.found[path] = self._describe(path, now, (self.tree / path).lstat())
+                self.found[path] = self.look(path)
 
     def shared(self) -> dict[str, Found]:
         """Return the files that were written to in place although a layer has them too."""
@@ -239,18 +247,11 @@ class _Now:
     def lookup(self, path: str, follow: bool = True) -> Entry | None:
         """Return what stands at the path."""
         scan = self.scan
-        now = scan.now.get(path)
-        if now is None:
-            return None
-        return entry(scan._describe(path, now, (scan.tree / path).lstat()), scan.journal)
+        return entry(scan.look(path), scan.journal) if path in scan.now else None
 
 
-def _planted(path: str) -> bool:
-    try:
-        os.getxattr(path, PLANTED, follow_symlinks=False)
-        return True
-    except OSError:
-        return False
+def _planted(itself: str) -> bool:
+    return attribute(itself, PLANTED) is not None
 
 
 def _digest(source: Beneath) -> str:

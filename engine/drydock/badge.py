@@ -13,10 +13,9 @@ import docker
 from docker.errors import APIError
 
 DOCKER = "Docker {version}"
-EMBEDDED = "Drydock's own engine {version}, rung {rung}"
-NOTHING_RUNS = "{embedded}: it executes nothing here, so it builds from the lessons' cache and starts no container"
+NOTHING_RUNS = "{name}: it executes nothing here, so it builds from the lessons' cache and starts no container"
 NOT_STARTED = (
-    "No container was started: this machine lets Drydock's own engine execute nothing (rung D; `drydock doctor` says "
+    "No container was started: this machine lets the engine execute nothing (rung D; `drydock doctor` says "
     "why). Images, layers and the cache work all the same, so go on reading below."
 )
 FROM_THE_CACHE = (
@@ -27,11 +26,11 @@ FROM_THE_CACHE = (
 
 def badge(client: docker.DockerClient) -> str:
     """Return in one line which engine answers, and on which rung where it is the kit's own."""
-    version, about = client.version()["Version"], _about(client)
+    version, about = client.version(), _about(client)
     if "rung" not in about:
-        return DOCKER.format(version=version)
-    embedded = EMBEDDED.format(version=version, rung=about["rung"])
-    return embedded if executes(client) else NOTHING_RUNS.format(embedded=embedded)
+        return DOCKER.format(version=version["Version"])
+    name = str(version["Platform"]["Name"])
+    return name if executes(client) else NOTHING_RUNS.format(name=name)
 
 
 def executes(client: docker.DockerClient) -> bool:

@@ -16,6 +16,7 @@ import docker
 from docker.errors import DockerException
 from requests.exceptions import RequestException
 
+from drydock.badge import badge
 from drydock.client import EngineUnavailable, connect
 from drydock.lessons import bundle
 from drydock.lessons.bundle import BadBundle
@@ -28,6 +29,7 @@ NOT_STARTED = (
     "A new one, in a folder of its own, was started for this and ended.\n"
     "Try: drydock doctor"
 )
+LOADED = "{badge} has now:\n{names}"
 MADE = "Written to {folder}. It can be copied as it is; on the other machine: drydock images load FOLDER"
 
 
@@ -52,7 +54,9 @@ def run(asked: argparse.Namespace) -> int:
             print(bundle.opened(folder).picture())
         elif asked.verb == "load":
             with closing(connect()) as client:
-                print("\n".join(bundle.opened(folder).load(client)))
+                found = bundle.opened(folder)
+                found.load(client)
+                print(LOADED.format(badge=badge(client), names=found.picture()))
         else:
             with _engine(asked.host, asked.rung) as url, closing(docker.DockerClient(url, timeout=600)) as client:
                 print(make(client, url, folder, say=_say).picture())
@@ -77,7 +81,7 @@ def _engine(host: str | None, rung: str | None) -> Iterator[str]:
         yield host
         return
     with tempfile.TemporaryDirectory(prefix="drydock-engine-") as home:
-        command = [sys.executable, "-m", "drydock.cli", "engine", "run", "--home", home]
+        command = [sys.executable, "-m", "drydock.engine", "--home", home]
         engine = subprocess.Popen(
             command + (["--rung", rung] if rung else []), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )

@@ -6,14 +6,17 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drydock.engine.snapshots.beneath import Beneath
 from drydock.engine.snapshots.describe import Found
 from drydock.engine.snapshots.disk import write_beside
 from drydock.engine.snapshots.farm import Print
+from drydock.engine.snapshots.journal import OWNER
 from drydock.engine.snapshots.layers import Layers
 from drydock.model.layer import Layer
 from drydock.read.tarstream import Stream, clean, members
@@ -40,8 +43,12 @@ def mend(snapshot: TreeSnapshot, hurt: Mapping[str, Found], now: Mapping[str, Pr
 def _own_copy(tree: Path, path: str, found: Found, names: list[str]) -> None:
     """Put a copy in the place of a shared file, under all the names that the tree has for it."""
     new = tree.parent / secrets.token_hex(8)
-    shutil.copyfile(tree / path, new, follow_symlinks=False)
-    shutil.copystat(tree / path, new, follow_symlinks=False)
+    with Beneath(tree, path).open() as old, new.open("xb") as file:
+        shutil.copyfileobj(old, file)
+    if found.owner:
+        os.setxattr(new, OWNER, b"%d:%d" % found.owner)
+    os.utime(new, ns=(found.stat.st_atime_ns, found.stat.st_mtime_ns))
+    new.chmod(stat.S_IMODE(found.stat.st_mode))
     inode = new.stat().st_ino
     _instead(new, [tree / name for name in names])
     with _prints(tree.parent) as prints:  # it is still the layer's file to whoever asks, only not on disk

@@ -40,19 +40,52 @@ class EngineUnavailable(RuntimeError):
 def connect(timeout: int = 120) -> docker.DockerClient:
     """Return a client of the Docker engine that `docker` itself would use: an ordinary docker-py client.
 
-    DOCKER_HOST comes first, then the current Docker context, then the default socket.
+    DOCKER_HOST comes first, then the current Docker context, then the default socket. Where none of Docker's own
+    answers, the kit's own engine does; it is started when it is needed. What DOCKER_HOST names is never replaced,
+    nor is Docker where DRYDOCK_ENGINE=docker is set; DRYDOCK_ENGINE=drydock takes the kit's own.
 
     Raises: EngineUnavailable.
     """
     where = "the default socket"
     try:
         where = address()
-        _knock(where)
-        client = docker.DockerClient(base_url=where, timeout=timeout, tls=_tls(where))
-        client.ping()
+        return _client(where, timeout)
     except (DockerException, RequestException, OSError, ValueError) as error:
-        raise EngineUnavailable(_unavailable(where, error)) from None
+        if not _replaceable(where):
+            raise EngineUnavailable(_unavailable(where, error)) from None
+        return _client(_own(_unavailable(where, error)), timeout)
+
+
+def _client(where: str, timeout: int) -> docker.DockerClient:
+    _knock(where)
+    client = docker.DockerClient(base_url=where, timeout=timeout, tls=_tls(where))
+    try:
+        client.ping()
+    except BaseException:
+        client.close()
+        raise
     return client
+
+
+def _replaceable(where: str) -> bool:
+    """Return True where the kit's own engine may answer instead: nobody chose another one by name."""
+    chosen = os.environ.get("DOCKER_HOST") or os.environ.get("DRYDOCK_ENGINE") == "docker"
+    return not chosen and (where.startswith("unix://") or where == "the default socket")
+
+
+def _own(why: str) -> str:
+    """Start the kit's own engine, or find it running, and return its address.
+
+    Raises: EngineUnavailable with both reasons.
+    """
+    try:
+        from drydock.engine import process
+    except ImportError:  # Windows: neither Unix sockets nor file locks of this kind
+        raise EngineUnavailable(why) from None
+    try:
+        return process.start(process.home()).url
+    except (process.NotStarted, OSError) as error:
+        raise EngineUnavailable(f"{why}\nThe kit's own engine does not help either. {error}") from None
 
 
 def _knock(where: str) -> None:
@@ -63,12 +96,39 @@ def _knock(where: str) -> None:
 
 
 def address() -> str:
-    """Return the address of the engine that `docker` would talk to."""
+    """Return the address of the engine that `connect()` would talk to, without starting one."""
+    if os.environ.get("DRYDOCK_ENGINE") == "drydock":
+        return _running() or _own("DRYDOCK_ENGINE=drydock asks for the kit's own engine.")
     if os.environ.get("DOCKER_HOST"):
         return os.environ["DOCKER_HOST"]
     context = docker.ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT") or None)
-    found = context.Host if context else None
-    return str(found or "unix:///var/run/docker.sock")
+    found = str((context.Host if context else None) or "unix:///var/run/docker.sock")
+    try:
+        _knock(found)
+    except OSError:
+        return (_running() if _replaceable(found) else None) or found
+    return found
+
+
+def _running() -> str | None:
+    """Return the address of the kit's own engine where it runs."""
+    try:
+        from drydock.engine import process
+    except ImportError:
+        return None
+    there = process.found(process.home())
+    return there.url if there else None
+
+
+def embedded(version: Mapping[str, Any]) -> bool:
+    """Return True where what `client.version()` said comes from the kit's own engine."""
+    return str((version.get("Platform") or {}).get("Name") or "").startswith("Drydock")
+
+
+def _name(client: docker.DockerClient) -> str:
+    """Return the engine's name as records and pictures show it: `Docker 26.1.5`, `Drydock engine 0.1, rung A`."""
+    said = client.version()
+    return str(said["Platform"]["Name"]) if embedded(said) else f"Docker {said['Version']}"
 
 
 def _tls(where: str) -> Any:
@@ -169,7 +229,7 @@ def plan(
     root = Path(path).resolve()
     files = context.folder(root, dockerfile)
     parsed = parse((root / dockerfile).read_bytes())
-    builder = builder or ("buildkit" if buildkit.available(client) else "classic")
+    builder = builder or ("classic" if embedded(client.version()) or not buildkit.available(client) else "buildkit")
     if builder not in ("classic", "buildkit"):
         raise ValueError(f"There is no builder {builder!r}.\nTry: builder='classic' or builder='buildkit'")
     given = dict(buildargs or {})
@@ -214,7 +274,7 @@ def build(
     foreseen = plan(path, dockerfile, buildargs, target, nocache, builder, client)
     info = client.info()
     request = Request(foreseen, Path(path).resolve(), dockerfile, tag, {LAB: "build"})
-    return BuildRun(client, request, f"Docker {info['ServerVersion']}", str(info["ID"]))
+    return BuildRun(client, request, _name(client), str(info["ID"]))
 
 
 def image(name: str | Path, client: docker.DockerClient | None = None) -> Image:

@@ -5,7 +5,9 @@ import sys
 import tarfile
 
 import pytest
+from docker.errors import APIError
 from drydock import cli
+from drydock.cli import clean, doctor
 
 LAB = "org.drydock.lab"
 MINE = "dd-cli"
@@ -33,7 +35,7 @@ def things(daemon, monkeypatch):
             daemon.networks.create(name, labels=labels),
             daemon.volumes.create(name, labels=labels),
         ]
-    monkeypatch.setattr(cli, "LAB", f"{LAB}={MINE}")
+    monkeypatch.setattr(clean, "LAB", f"{LAB}={MINE}")
     yield
     for thing in made:
         _quietly(thing.remove)
@@ -51,7 +53,7 @@ def _tar():
 def _quietly(call, *arguments):
     try:
         call(*arguments)
-    except cli.APIError as error:
+    except APIError as error:
         assert error.status_code == 404, error
 
 
@@ -69,7 +71,9 @@ ALL_OTHERS = [f"{MINE}-other"] * 3 + [f"{MINE}-other-twin:latest", f"{MINE}-othe
 def test_doctor_names_the_engine_its_builder_and_its_store(here, daemon, capsys):
     assert cli.main(["doctor"]) == 0
     said = capsys.readouterr().out
-    assert f"Docker {daemon.version()['Version']} answers at {here}" in said
+    name = daemon.version()["Platform"]["Name"]
+    known = f"{name}, the kit's own," if name.startswith("Drydock") else f"Docker {daemon.version()['Version']}"
+    assert f"{known} answers at {here}" in said
     modern = int(daemon.version()["Version"].split(".")[0]) >= 23
     assert ("BuildKit, the builder" in said) == modern
     assert ("the classic builder: one step" in said) != modern
@@ -89,9 +93,9 @@ def test_doctor_survives_a_docker_command_without_buildx(monkeypatch, tmp_path):
     command.write_text("#!/bin/sh\necho unknown command >&2; exit 1\n")
     command.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert cli.buildx_version() is None
+    assert doctor.buildx_version() is None
     command.write_text("#!/bin/sh\necho github.com/docker/buildx v0.13.1 abc\n")
-    assert cli.buildx_version() == "buildx v0.13.1"
+    assert doctor.buildx_version() == "buildx v0.13.1"
 
 
 @pytest.mark.docker

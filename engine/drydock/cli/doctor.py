@@ -1,45 +1,41 @@
-"""The command line: `drydock doctor` says what works here, `drydock clean` removes what the kit made."""
+"""`drydock doctor`: which engine answers, what it builds with, and what of the course works here."""
 
 from __future__ import annotations
 
-import argparse
+import json
 import platform
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import APIError, DockerException
+from docker.errors import DockerException
 from requests.exceptions import RequestException
 
-from drydock.client import EngineUnavailable, address, connect
-from drydock.lessons import command
+from drydock.client import EngineUnavailable, address, connect, embedded
 from drydock.model.layer import human, shown
 
-LAB = "org.drydock.lab"
-KINDS = ("container", "image", "network", "volume")  # in the order in which one no longer needs the next
 TIGHT = 2_000_000_000  # the whole course with its images stays below this many bytes
-
 ENGINE = "Docker {version} answers at {where} (API {api}, {os}/{arch}, {system})"
 BUILDKIT = "BuildKit, the builder that `docker build` uses today; the classic builder answers docker-py"
 CLASSIC = "the classic builder: one step after the other. BuildKit has been the default since Docker 23"
 BUILDX = "{said}: a BuildKit build can be watched step by step"
 NO_BUILDX = "not installed: builds are watched with the classic builder. Docker's own packages bring it (docker-buildx)"
 CONTAINERD = "the containerd image store ({driver}): an image's ID is its manifest's digest"
+OWN = "the kit's own store, an OCI layout: an image's ID is the digest of its configuration, as Docker's"
 GRAPH = "Docker's own store ({driver}): an image's ID is the digest of its configuration"
+EMBEDDED = "{name}, the kit's own, answers at {where} (API {api}, {os}/{arch}, {system})"
+RUNG = {
+    "A": "A: programs run in a user name space, layers are mounted on each other",
+    "B": "B: programs run in a user name space, in a copy of the image's files",
+    "C": "C: programs run traced (PRoot), in a copy of the image's files. This is no security boundary",
+    "D": "D: nothing is executed here: images are loaded, inspected, and built from the lessons' cache",
+}
 WORKS = "builds, hits and misses as they happen, layers and their files, containers."
-NOTHING = "Nothing to remove: no container, image, network or volume here has the label {label}."
-KEPT = "BuildKit's cache carries no labels, so it stays. `docker builder prune` empties it, for all projects."
-UNASKED = "Nothing was removed: there is nobody here to ask.\nTry: drydock clean --yes"
-
-
-# Doctor
 
 
 @dataclass(frozen=True)
@@ -60,6 +56,13 @@ class Diagnosis:
         return self.picture()
 
 
+def run(as_json: bool = False) -> int:
+    """Print the diagnosis; the exit code is 0 where the course works."""
+    found = doctor()
+    print(json.dumps(asdict(found) | {"findings": dict(found.findings)}, indent=2) if as_json else found.picture())
+    return 0 if found.healthy else 1
+
+
 def doctor() -> Diagnosis:
     """Say in plain words which engine answers, what it builds with, and what of the course works here."""
     here = f"{version('drydock')}, Python {platform.python_version()}, {platform.system()} on {platform.machine()}"
@@ -78,7 +81,9 @@ def doctor() -> Diagnosis:
 def _engine(client: docker.DockerClient) -> list[tuple[str, str]]:
     """Return what the engine says about itself, in the words the course uses."""
     said, info = client.version(), client.info()
-    engine = ENGINE.format(
+    name = (said.get("Platform") or {}).get("Name") or ""
+    engine = (EMBEDDED if embedded(said) else ENGINE).format(
+        name=name,
         version=said.get("Version", "?"),
         where=address(),
         api=said.get("ApiVersion", "?"),
@@ -89,11 +94,21 @@ def _engine(client: docker.DockerClient) -> list[tuple[str, str]]:
     buildx = buildx_version()
     return [
         ("Engine", engine),
+        *(_rung(info) if embedded(said) else []),
         ("Builder", BUILDKIT if newest_builder(client) else CLASSIC),
         ("buildx", BUILDX.format(said=buildx) if buildx else NO_BUILDX),
         ("Images", _store(info)),
         ("Disk", _disk(info)),
     ]
+
+
+def _rung(info: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return which rung of the sandbox ladder the kit's engine stands on, and why on none above."""
+    about = dict(pair for pair in info.get("DriverStatus") or [] if len(pair) == 2)
+    letter = about.get("rung", "?")
+    higher = [(key.removeprefix("no "), text) for key, text in about.items() if key.startswith("no rung")]
+    found = [("Rung", RUNG.get(letter, str(letter)))]
+    return found + [(name.capitalize(), f"does not work: {why}") for name, why in higher]
 
 
 def newest_builder(client: docker.DockerClient) -> bool:
@@ -119,7 +134,7 @@ def _store(info: dict[str, Any]) -> str:
     status = dict(pair for pair in info.get("DriverStatus") or [] if len(pair) == 2)
     driver = info.get("Driver", "?")
     text = CONTAINERD if "containerd" in status.get("driver-type", "") else GRAPH
-    return text.format(driver=driver)
+    return text.format(driver=driver) if driver != "drydock" else OWN
 
 
 def _disk(info: dict[str, Any]) -> str:
@@ -141,103 +156,3 @@ def _drawings() -> str:
     if shutil.which("dot"):
         return "Graphviz is here: graphs are drawn"
     return "no Graphviz: graphs are shown as text (apt install graphviz, or conda install graphviz)"
-
-
-# Clean
-
-
-@dataclass(frozen=True)
-class Found:
-    """One thing in the engine that carries the kit's label: its kind, its names, and what calls remove it."""
-
-    kind: str
-    name: str
-    remove: Callable[[], None]
-
-
-def labelled(client: docker.DockerClient) -> list[Found]:
-    """Return all that carries the label `org.drydock.lab`, in an order in which it can be removed."""
-    wanted: dict[str, Any] = {"label": LAB}
-    found = [Found("container", str(c.name), _container(c)) for c in client.containers.list(True, filters=wanted)]
-    images = client.images.list(filters=wanted)
-    for image in sorted(images, key=lambda i: str(i.attrs.get("Created")), reverse=True):
-        names = image.tags or [str(image.id)]
-        found.append(Found("image", ", ".join(names), _image(client, names)))
-    found += [Found("network", str(n.name), n.remove) for n in client.networks.list(filters=wanted)]
-    found += [Found("volume", v.name, v.remove) for v in client.volumes.list(filters=wanted)]
-    return sorted(found, key=lambda f: KINDS.index(f.kind))
-
-
-def _container(container: Any) -> Callable[[], None]:
-    return lambda: container.remove(force=True)
-
-
-def _image(client: docker.DockerClient, names: Sequence[str]) -> Callable[[], None]:
-    """Return what removes an image name by name: without force, so one that a container needs stays."""
-
-    def remove() -> None:
-        for name in names:
-            client.images.remove(name)
-
-    return remove
-
-
-def listing(found: Iterable[Found]) -> str:
-    """Return what would be removed, one thing a line."""
-    return "\n".join(f"  {f.kind:<9}  {_line(f.name)}" for f in found)
-
-
-def clean(client: docker.DockerClient, yes: bool = False) -> int:
-    """List what the kit made in the engine, ask, and remove just that; return the exit code."""
-    found = labelled(client)
-    if not found:
-        print(NOTHING.format(label=LAB))
-        return 0
-    print(f"This removes what carries the label {LAB}, and nothing else:\n{listing(found)}\n{KEPT}", flush=True)
-    if not yes and not sys.stdin.isatty():
-        print(UNASKED)
-        return 1
-    if not yes and input("Remove? [y/N] ").strip().lower() not in ("y", "yes"):
-        print("Nothing was removed.")
-        return 1
-    failed = [line for thing in found if (line := _remove(thing))]
-    print("\n".join([f"Removed {len(found) - len(failed)} of {len(found)}.", *failed]))
-    return 1 if failed else 0
-
-
-def _remove(thing: Found) -> str:
-    """Remove one thing; return why it stayed, or nothing."""
-    try:
-        thing.remove()
-    except APIError as error:
-        if error.status_code != 404:  # gone already is what was wanted
-            return f"  kept {thing.kind} {_line(thing.name)}: {_line(error.explanation or error)}"
-    return ""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 all is well, 1 something is not."""
-    parser = argparse.ArgumentParser(prog="drydock", description=__doc__)
-    parser.add_argument("--version", action="version", version=f"drydock {version('drydock')}")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("doctor", help="say which engine answers and what of the course works here")
-    cleaning = commands.add_parser("clean", help=f"list, then remove, what carries the label {LAB}")
-    cleaning.add_argument("--yes", action="store_true", help="remove without asking")
-    command.add(commands)
-    asked = parser.parse_args(arguments)
-    if asked.command == "images":
-        return command.run(asked)
-    if asked.command == "doctor":
-        found = doctor()
-        print(found.picture())
-        return 0 if found.healthy else 1
-    try:
-        with closing(connect()) as client:
-            return clean(client, asked.yes)
-    except (EngineUnavailable, DockerException, RequestException) as error:
-        print(error, file=sys.stderr)
-        return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

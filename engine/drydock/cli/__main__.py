@@ -1,0 +1,7 @@
+"""`python -m drydock.cli`."""
+
+import sys
+
+from drydock.cli import main
+
+sys.exit(main())

@@ -1,0 +1,118 @@
+"""A container's settings as `docker inspect` shows them: what the client left out has Docker's own default.
+
+Source: moby/api/types/container/hostconfig.go, config.go
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from drydock.engine.errors import BadParameter
+
+LISTS = (
+    *("Binds", "PortBindings", "VolumesFrom", "CapAdd", "CapDrop", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts"),
+    *("GroupAdd", "Links", "SecurityOpt", "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps"),
+    *("BlkioDeviceReadIOps", "BlkioDeviceWriteIOps", "Devices", "DeviceCgroupRules", "DeviceRequests"),
+    *("MemorySwappiness", "PidsLimit", "Ulimits"),
+)
+TEXTS = (
+    *("ContainerIDFile", "VolumeDriver", "Cgroup", "PidMode", "UTSMode", "UsernsMode", "Isolation"),
+    *("CgroupParent", "CpusetCpus", "CpusetMems"),
+)
+NUMBERS = (
+    *("OomScoreAdj", "CpuShares", "Memory", "NanoCpus", "BlkioWeight", "CpuPeriod", "CpuQuota", "CpuRealtimePeriod"),
+    *("CpuRealtimeRuntime", "MemoryReservation", "MemorySwap", "CpuCount", "CpuPercent"),
+    *("IOMaximumIOps", "IOMaximumBandwidth"),
+)
+SWITCHES = ("AutoRemove", "Privileged", "PublishAllPorts", "ReadonlyRootfs", "OomKillDisable")
+DEFAULTS: dict[str, Any] = {
+    **dict.fromkeys(LISTS),
+    **dict.fromkeys(TEXTS, ""),
+    **dict.fromkeys(NUMBERS, 0),
+    **dict.fromkeys(SWITCHES, False),
+    "LogConfig": {"Type": "json-file", "Config": {}},  # docker-py's run() reads a container's output only then
+    "NetworkMode": "default",
+    "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+    "CgroupnsMode": "host",
+    "IpcMode": "private",
+    "ShmSize": 64 << 20,
+    "ConsoleSize": [0, 0],
+    "MaskedPaths": [],
+    "ReadonlyPaths": [],
+}
+CONFIG: dict[str, Any] = {
+    **dict.fromkeys(("Domainname", "User", "WorkingDir"), ""),
+    **dict.fromkeys(("AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce"), False),
+    **dict.fromkeys(("Cmd", "Entrypoint", "OnBuild", "Volumes")),
+    "Env": [],
+    "Labels": {},
+}
+LIMITS = {"Memory": "memory", "NanoCpus": "CPU", "CpuQuota": "CPU", "CpuShares": "CPU", "PidsLimit": "process"}
+UNENFORCED = "This engine has no privileges, so the {what} limit is written down but not enforced."
+LOG_DRIVERS = ("", "json-file", "local", "none")
+SHAPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("Binds", "VolumesFrom", "ExtraHosts", "Dns", "Links", "Mounts", "CapAdd", "CapDrop"), list),
+    **dict.fromkeys(("PortBindings", "LogConfig", "RestartPolicy", "Tmpfs", "Sysctls"), dict),
+    **dict.fromkeys((*TEXTS, "NetworkMode", "IpcMode"), str),
+    **dict.fromkeys(NUMBERS, int),
+    **dict.fromkeys(SWITCHES, bool),
+    **dict.fromkeys(("Env", "OnBuild"), list),
+    **dict.fromkeys(("Labels", "Volumes", "ExposedPorts", "Healthcheck"), dict),
+    **dict.fromkeys(("User", "WorkingDir", "Hostname", "Image", "Domainname", "StopSignal"), str),
+    **dict.fromkeys(("Tty", "OpenStdin", "StdinOnce", "AttachStdin", "AttachStdout", "AttachStderr"), bool),
+    **dict.fromkeys(("Cmd", "Entrypoint", "Shell"), (list, str)),
+    "ShmSize": int,
+}
+
+
+def host(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the whole HostConfig of what a client sent.
+
+    >>> host({"Memory": 0, "LogConfig": {"Type": ""}})["LogConfig"]
+    {'Type': 'json-file', 'Config': {}}
+    """
+    found = {**DEFAULTS, **{key: value for key, value in given.items() if value is not None}}
+    log = found["LogConfig"]
+    if log.get("Type", "") not in LOG_DRIVERS:
+        raise BadParameter(f'logger: no log driver named "{str(log.get("Type"))[:80]}" is registered')
+    found["LogConfig"] = {"Type": log.get("Type") or "json-file", "Config": log.get("Config") or {}}
+    policy = found["RestartPolicy"]
+    found["RestartPolicy"] = {
+        "Name": policy.get("Name") or "no",
+        "MaximumRetryCount": policy.get("MaximumRetryCount") or 0,
+    }
+    found["NetworkMode"] = found["NetworkMode"] or "default"
+    found["ShmSize"] = found["ShmSize"] or DEFAULTS["ShmSize"]
+    return found
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Refuse a config whose values are of another kind than Docker's, as Go's decoder does.
+
+    Raises: BadParameter.
+    """
+    for key, value in config.items():
+        kind = SHAPES.get(key)
+        if kind and value is not None and not isinstance(value, kind):
+            raise BadParameter(f"json: cannot unmarshal {type(value).__name__} into Go struct field .{key}")
+    for key in ("Binds", "Env", "VolumesFrom", "ExtraHosts", "Dns", "Cmd", "Entrypoint", "Links"):
+        value = config.get(key)
+        if isinstance(value, list) and not all(isinstance(each, str) for each in value):
+            raise BadParameter(f"json: cannot unmarshal a list of other than strings into Go struct field .{key}")
+    for key in ("Mounts",):
+        if not all(isinstance(each, dict) for each in config.get(key) or []):
+            raise BadParameter(f"json: cannot unmarshal a list of other than objects into Go struct field .{key}")
+
+
+def warnings(host_config: Mapping[str, Any]) -> list[str]:
+    """Return what a client must know: limits that this engine cannot enforce.
+
+    >>> warnings({"Memory": 1024})
+    ['This engine has no privileges, so the memory limit is written down but not enforced.']
+    """
+    words = dict.fromkeys(word for key, word in LIMITS.items() if (host_config.get(key) or 0) > 0)
+    found = [UNENFORCED.format(what=word) for word in words]
+    if host_config.get("Privileged"):
+        found.append("This engine has no privileges to give: --privileged changes nothing.")
+    return found

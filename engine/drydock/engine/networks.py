@@ -1,0 +1,213 @@
+"""Networks: names and addresses for containers, as far as an ordinary user can have them.
+
+A kernel gives an unprivileged user no bridge and no packet filter. So the containers of a network share the machine's
+own network; each has its own loopback address (on Linux all of 127.0.0.0/8 is there) and finds the others by name in
+/etc/hosts. `none` is a network without anything, where the kernel allows name spaces.
+
+Source: moby/daemon/network.go, moby/libnetwork; the subnets follow Docker's 172.17, 172.18, ... with 127 in front.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import secrets
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from drydock.engine.errors import BadParameter, Conflict, Forbidden, NotFound, NotPossible
+
+PREDEFINED = {"bridge": "bridge", "host": "host", "none": "null"}
+FIRST, LAST = 17, 250  # 127.17.0.0/16 is bridge's; 127.0 is everybody's
+DRIVERS = ("bridge", "host", "null")
+NO_DRIVER = "could not find plugin {driver} in v1 plugin registry: plugin not found"
+WANTED = (
+    "this engine runs without privileges: a network has loopback addresses that it chooses itself, "
+    "so {what} is not possible. Leave it out, or use Docker"
+)
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network: its name, driver and addresses."""
+
+    name: str
+    id: str
+    created: str
+    driver: str = "bridge"
+    subnet: str = ""  # 127.18.0.0/16; empty for host and none
+    labels: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    internal: bool = False
+    attachable: bool = False
+
+    @property
+    def gateway(self) -> str:
+        """Return the address that stands for the machine itself."""
+        return self.subnet.replace(".0.0/16", ".0.1")
+
+    def json(self, containers: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the network as `docker network inspect` shows it."""
+        config = [{"Subnet": self.subnet, "Gateway": self.gateway}] if self.subnet else []
+        return {
+            "Name": self.name,
+            "Id": self.id,
+            "Created": self.created,
+            "Scope": "local",
+            "Driver": self.driver,
+            "EnableIPv6": False,
+            "IPAM": {"Driver": "default", "Options": {} if self.name not in PREDEFINED else None, "Config": config},
+            "Internal": self.internal,
+            "Attachable": self.attachable,
+            "Ingress": False,
+            "ConfigFrom": {"Network": ""},
+            "ConfigOnly": False,
+            "Containers": dict(containers or {}),
+            "Options": dict(self.options),
+            "Labels": dict(self.labels),
+        }
+
+
+class Networks:
+    """All networks of one engine, in one file; who has which address is in memory: only what runs has one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.lock = path, threading.RLock()
+        self.taken: dict[str, dict[str, str]] = {}  # network id -> address -> container id
+        self.networks = self._read()
+        for name, driver in PREDEFINED.items():
+            if not any(n.name == name for n in self.networks):
+                subnet = f"127.{FIRST}.0.0/16" if name == "bridge" else ""
+                self.networks.append(Network(name, secrets.token_hex(32), _now(), driver, subnet))
+                self._write()
+
+    def create(self, name: str, **wanted: Any) -> Network:
+        """Make a network.
+
+        Raises: BadParameter, Conflict, NotFound for another driver, NotPossible for addresses of one's own.
+        """
+        if not name or "/" in name or name != name.strip():
+            raise BadParameter(f"invalid network name: {name[:80]!r}" if name else "network name cannot be empty")
+        if name in PREDEFINED:
+            raise Forbidden(f'operation is not permitted on predefined {name} network: name "{name}" is reserved')
+        driver = wanted.pop("driver", "") or "bridge"
+        if driver not in DRIVERS:
+            raise NotFound(NO_DRIVER.format(driver=driver[:80]))
+        if wanted.pop("ipam", None):
+            raise NotPossible(WANTED.format(what="a subnet of your own"))
+        if wanted.pop("ipv6", False):
+            raise NotPossible(WANTED.format(what="IPv6"))
+        if driver != "bridge":
+            raise Forbidden(f'only one instance of "{driver}" network is allowed')
+        with self.lock:
+            if any(n.name == name for n in self.networks):
+                raise Conflict(f"network with name {name} already exists")
+            made = Network(name, secrets.token_hex(32), _now(), driver, self._subnet(), **wanted)
+            self.networks.append(made)
+            self._write()
+            return made
+
+    def get(self, name: str) -> Network:
+        """Return a network by its name, ID, or the beginning of its ID."""
+        wanted = "bridge" if name == "default" else name
+        with self.lock:
+            exact = [n for n in self.networks if wanted in (n.name, n.id)]
+            found = exact or [n for n in self.networks if wanted and n.id.startswith(wanted)]
+        if len(found) > 1:
+            raise BadParameter(f"network {name} is ambiguous ({len(found)} matches found on ID prefix)")
+        if not found:
+            raise NotFound(f"network {name[:128]} not found")
+        return found[0]
+
+    def all(self) -> list[Network]:
+        """Return every network."""
+        with self.lock:
+            return list(self.networks)
+
+    def remove(self, network: Network, endpoints: int = 0) -> None:
+        """Remove a network that no running container uses."""
+        if network.name in PREDEFINED:
+            raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
+        if endpoints:
+            raise Forbidden(
+                f"error while removing network: network {network.name} id {network.id} has active endpoints"
+            )
+        with self.lock:
+            self.networks = [n for n in self.networks if n.id != network.id]
+            self.taken.pop(network.id, None)
+            self._write()
+
+    # Addresses
+
+    def address(self, network: Network, container: str, wanted: str = "") -> str:
+        """Return the container's address in a network: the one it has, the wanted one, or the next free."""
+        if not network.subnet:
+            return ""
+        with self.lock:
+            taken = self.taken.setdefault(network.id, {})
+            mine = next((address for address, owner in taken.items() if owner == container), "")
+            if mine:
+                return mine
+            if wanted:
+                _check(wanted, network, taken)
+            address = wanted or next(a for a in _hosts(network.subnet) if a not in taken)
+            taken[address] = container
+            return address
+
+    def release(self, container: str, network: Network | None = None) -> None:
+        """Give a container's addresses back: it has stopped, or left the network."""
+        with self.lock:
+            for id, taken in self.taken.items():
+                if network is None or network.id == id:
+                    for address in [a for a, owner in taken.items() if owner == container]:
+                        del taken[address]
+
+    def endpoints(self, network: Network) -> dict[str, str]:
+        """Return which container has which address now."""
+        with self.lock:
+            return {owner: address for address, owner in self.taken.get(network.id, {}).items()}
+
+    def _subnet(self) -> str:
+        used = {n.subnet for n in self.networks}
+        free = (f"127.{n}.0.0/16" for n in range(FIRST, LAST) if f"127.{n}.0.0/16" not in used)
+        found = next(free, "")
+        if not found:
+            raise Conflict("could not find an available, non-overlapping IPv4 address pool among the defaults")
+        return found
+
+    def _read(self) -> list[Network]:
+        try:
+            return [Network(**each) for each in json.loads(self.path.read_bytes())]
+        except FileNotFoundError:
+            return []
+
+    def _write(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.path.with_suffix(".new")
+        beside.write_text(json.dumps([asdict(n) for n in self.networks]))
+        beside.replace(self.path)
+
+
+def _hosts(subnet: str) -> Any:
+    """Return the addresses of a subnet that a container may have: .0.1 is the machine's."""
+    start = subnet.removesuffix(".0.0/16")
+    return (f"{start}.{n // 256}.{n % 256}" for n in range(2, 65535))
+
+
+def _check(wanted: str, network: Network, taken: Mapping[str, str]) -> None:
+    try:
+        inside = ipaddress.ip_address(wanted) in ipaddress.ip_network(network.subnet)
+    except ValueError:
+        raise BadParameter(f"invalid IPv4 address: {wanted[:40]}") from None
+    if not inside:
+        raise BadParameter(f"no configured subnet or ip pool contain the IP address {wanted}")
+    if wanted in taken:
+        raise Conflict("Address already in use")
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")

@@ -1,4 +1,4 @@
-"""The badge names the engine that answers; what it cannot do is said once, in a sentence, and nothing else is hidden."""
+"""The badge names the engine that answers; what it cannot do is said in a sentence, and nothing else is hidden."""
 
 import pytest
 from docker.errors import APIError
@@ -12,11 +12,12 @@ class Engine:
 
     def __init__(self, rung=None):
         status = [["rung", rung], ["executes", "false" if rung == "D" else "true"]] if rung else [["Backing", "extfs"]]
+        self.rung = rung
         self.told = {"DriverStatus": status}
         self.images = self
 
     def version(self):
-        rung = dict(self.told["DriverStatus"]).get("rung")
+        rung = self.rung
         return {"Version": "0.1.0", "Platform": {"Name": f"Drydock engine 0.1, rung {rung}" if rung else ""}}
 
     def info(self):
@@ -31,10 +32,9 @@ class Engine:
     [
         (None, "Docker 0.1.0"),
         ("C", "Drydock engine 0.1, rung C"),
-        ("D", "Drydock engine 0.1, rung D: it executes nothing here, so it builds from the lessons' cache and starts no "
-              "container"),
+        ("D", badge.NOTHING_RUNS.format(name="Drydock engine 0.1, rung D")),
     ],
-)  # fmt: skip
+)
 def test_the_badge_says_which_engine_and_which_rung(rung, line):
     assert badge.badge(Engine(rung)) == line
 
@@ -68,7 +68,7 @@ def test_where_nothing_is_executed_and_no_lesson_images_are_there_the_lesson_say
     monkeypatch, tmp_path
 ):
     monkeypatch.setenv(bundle.PLACE, str(tmp_path / "nowhere"))
-    with pytest.raises(BadBundle, match="drydock images make .*drydock images load FOLDER"):
+    with pytest.raises(BadBundle, match=r"drydock images make .*drydock images load FOLDER"):
         bases.ensure("alpine", Engine("D"))
 
 

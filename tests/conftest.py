@@ -134,6 +134,18 @@ def own():
 
 
 @pytest.fixture(scope="session")
+def engine_of_ones_own():
+    """What runs another engine for a while: `with engine_of_ones_own() as (home, url)`."""
+    return own_engine
+
+
+@pytest.fixture(scope="session")
+def ordinary():
+    """A Python that an ordinary user may run, what makes Popen run it as one, and its environment."""
+    return somebody()
+
+
+@pytest.fixture(scope="session")
 def embedded():
     """DOCKER_HOST of the kit's own engine: it needs no daemon and no root, so every machine has it."""
     with own_engine() as (_, url):

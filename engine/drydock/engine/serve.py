@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import threading
 from pathlib import Path
 
 from drydock.engine.api.server import Server
@@ -22,7 +21,7 @@ def serve(daemon: Daemon, ready: int | None = None) -> None:
         daemon.close()
         raise
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+        signal.signal(number, server.end)
     daemon.announce()
     if ready is not None:
         _let_go(daemon, ready)

@@ -1,0 +1,192 @@
+"""The engine as a process: started, found, stopped, killed; started on demand, and never instead of a chosen Docker."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from drydock import cli, client
+from drydock.cli import doctor
+from drydock.engine import process
+
+
+@pytest.fixture
+def home(monkeypatch):
+    """A home of the test's own (a short path: a socket's may have 107 bytes), whose engine is stopped afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="dd-"))
+    monkeypatch.setenv("DRYDOCK_HOME", str(folder))
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
+    yield folder
+    process.stop(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def no_docker(monkeypatch, home):
+    """A machine without Docker: nothing listens at the default socket."""
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DRYDOCK_ENGINE"):
+        monkeypatch.delenv(name, raising=False)
+    nowhere = SimpleNamespace(Host=f"unix://{home}/no-docker.sock", TLSConfig=None)
+    monkeypatch.setattr(client.docker.ContextAPI, "get_context", lambda name=None: nowhere)
+
+
+def engine(*words):
+    return cli.main(["engine", *words])
+
+
+def test_start_status_stop(home, capsys):
+    assert engine("status") == 1 and "Try: drydock engine start" in capsys.readouterr().out
+    assert engine("start") == 0
+    said = capsys.readouterr().out
+    assert f"export DOCKER_HOST=unix://{home}/engine/docker.sock" in said
+    assert engine("status") == 0 and "answers at" in capsys.readouterr().out
+    assert engine("stop") == 0 and not (home / "engine" / "docker.sock").exists()
+    assert engine("status") == 1 and process.found(home) is None
+
+
+def test_a_second_start_finds_the_first(home, capsys):
+    engine("start")
+    first = process.found(home)
+    capsys.readouterr()
+    assert engine("start") == 0 and capsys.readouterr().out.startswith("The engine runs already")
+    assert process.found(home) == first
+
+
+def test_a_second_engine_in_one_home_ends_and_says_why(home, capsys):
+    engine("start")
+    assert engine("run") == 1
+    assert f"already lives here, process {process.found(home).pid}" in capsys.readouterr().err
+
+
+def test_an_engine_killed_without_warning_leaves_a_socket_that_the_next_replaces(home, capsys):
+    engine("start")
+    first = process.found(home)
+    os.kill(first.pid, signal.SIGKILL)
+    while process.found(home):
+        pass
+    assert (home / "engine" / "docker.sock").exists()
+    assert engine("start") == 0
+    assert process.found(home).pid != first.pid and process.answers(process.found(home).socket)
+
+
+def test_an_engine_takes_no_socket_from_another(home, capsys, embedded):
+    path = embedded.removeprefix("unix://")
+    assert engine("run", "--socket", path) == 1
+    assert "another engine answers there" in capsys.readouterr().err
+    assert process.answers(path)
+
+
+def test_a_socket_of_ones_own_choice(home, capsys):
+    where = home / "here" / "docker.sock"
+    assert engine("start", "--socket", str(where)) == 0
+    assert process.found(home).socket == str(where) and process.answers(str(where))
+
+
+def test_a_home_that_cannot_be_written_is_one_line_and_no_traceback(ordinary):
+    python, user, environment = ordinary
+    command = [python, "-m", "drydock.engine", "--home", "/proc/nowhere", "--detach"]
+    done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, check=False, **user)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr and "/proc/nowhere" in done.stderr
+
+
+def test_start_says_why_an_engine_does_not_start(home, capsys):
+    (home / "engine").write_text("in the way")
+    assert engine("start") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("The engine did not start: ") and "\nTry: " in said
+
+
+def test_nobody_is_needed_to_close_its_output(home, ordinary):
+    """A terminal or a notebook that starts an engine gets its pipe's end at once, not when the engine stops."""
+    command = [ordinary[0], "-m", "drydock.cli", "engine", "start", "--home", str(home)]
+    done = subprocess.run(command, env=ordinary[2], capture_output=True, text=True, timeout=60, check=True)
+    assert "The engine answers" in done.stdout
+
+
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_a_rung_can_be_asked_for(home, monkeypatch, how, capsys):
+    if how == "environment":
+        monkeypatch.setenv("DRYDOCK_RUNG", "D")
+    assert engine("start", *(["--rung", "d"] if how == "option" else [])) == 0
+    monkeypatch.setenv("DOCKER_HOST", process.found(home).url)
+    with closing(client.connect()) as docker:
+        assert ["rung", "D"] in docker.info()["DriverStatus"]
+        assert docker.version()["Platform"]["Name"] == "Drydock engine 0.1, rung D"
+    capsys.readouterr()
+    assert cli.main(["doctor"]) == 0
+    assert "D: nothing is executed here" in capsys.readouterr().out
+
+
+# On demand
+
+
+def test_connect_starts_the_engine_where_no_docker_answers(no_docker, home):
+    with closing(client.connect()) as first:
+        assert client.embedded(first.version())
+    there = process.found(home)
+    with closing(client.connect()) as second:
+        assert second.info()["DockerRootDir"] == str(home / "engine")
+    assert process.found(home) == there
+    assert client.address() == there.url
+
+
+def test_the_builder_of_the_kits_own_engine_is_the_classic_one(no_docker, tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    with closing(client.connect()) as docker:
+        run = client.build(tmp_path, tag="classic-only", client=docker)
+        assert run.plan.builder == "classic"
+        built = run.run()
+    assert built.state == "done" and built.engine.startswith("Drydock engine 0.1, rung ")
+
+
+@pytest.mark.parametrize("chosen", [{"DOCKER_HOST": "unix:///nowhere/docker.sock"}, {"DRYDOCK_ENGINE": "docker"}])
+def test_what_somebody_chose_is_never_replaced(no_docker, home, monkeypatch, chosen):
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(client.EngineUnavailable):
+        client.connect()
+    assert process.found(home) is None
+
+
+def test_the_kits_own_engine_can_be_chosen(no_docker, home, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    monkeypatch.setenv("DRYDOCK_ENGINE", "drydock")
+    with closing(client.connect()) as docker:
+        assert client.embedded(docker.version())
+
+
+def test_where_neither_answers_both_reasons_are_told(no_docker, home):
+    (home / "engine").write_text("in the way")
+    with pytest.raises(
+        client.EngineUnavailable, match=r"(?s)No Docker engine answers.*own engine does not help either"
+    ):
+        client.connect()
+
+
+def test_doctor_names_the_kits_own_engine_its_rung_and_why(no_docker, capsys):
+    assert cli.main(["doctor", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["healthy"] and found["findings"]["Engine"].startswith("Drydock engine 0.1, rung ")
+    assert found["findings"]["Rung"][:2] in ("A:", "B:", "C:", "D:")
+    assert "the classic builder" in found["findings"]["Builder"]
+    assert doctor.doctor().picture().count("Rung") >= 1
+
+
+def test_state_survives_a_kill(engine_of_ones_own):
+    with engine_of_ones_own() as (folder, url):
+        with closing(client.docker.DockerClient(url)) as docker:
+            docker.volumes.create("kept", labels={"a": "b"})
+            network = docker.networks.create("kept")
+        os.kill(process.found(folder).pid, signal.SIGKILL)
+        while process.found(folder):
+            pass
+        with engine_of_ones_own(home=folder) as (_, again), closing(client.docker.DockerClient(again)) as docker:
+            assert docker.volumes.get("kept").attrs["Labels"] == {"a": "b"}
+            assert docker.networks.get("kept").id == network.id

@@ -70,7 +70,7 @@ class Record:
     parent: str = ""
     built: bool = False  # made by this engine: only such an image is a cache hit (CVE-2024-24557)
     sizes: tuple[int, ...] = ()  # bytes of each layer
-    tagged_at: float = 0
+    tagged_at: float = field(default=0, compare=False)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -220,7 +220,9 @@ class Catalogue:
             record = self._records[image_id]
             self._write_tags({key: value for key, value in self._tags.items() if value != image_id})
             (self.folder / f"{hex_of(image_id)}.json").unlink(missing_ok=True)
-            self._read()
+            del self._records[image_id]
+            self._index()
+            self._seen = self._stamp()
             self.blobs.remove(image_id)
             self.layers.collect(record.layers)
         self.emit("image", "delete", image_id, self.attributes(record, image_id))

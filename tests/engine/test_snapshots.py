@@ -198,6 +198,12 @@ def test_a_removed_snapshot_leaves_nothing(ground):
         ground.snapshots.get("one")
 
 
+def test_a_key_can_be_used_again_for_another_kind(ground):
+    ground.new().remove()
+    other = "tree" if ground.kind == "overlay" else "overlay"
+    assert ground.snapshots.create("one", ground.chain, other).kind == other == ground.snapshots.get("one").kind
+
+
 def test_keys_are_names_and_taken_once(ground):
     ground.new("one")
     with pytest.raises(Conflict):

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -111,6 +111,7 @@ class Catalogue:
         self._records: dict[str, Record] = {}
         self._tags: dict[str, str] = {}
         self._kids: dict[str, list[str]] = {}
+        self._called: dict[str, list[str]] = {}  # image ID -> its names, as short as they can be
         self._seen: tuple[int, int] = (0, 0)
         layers.holders.append(self.held)
 
@@ -290,7 +291,7 @@ class Catalogue:
             if record := self._load(name):
                 self._records[record.id] = record
         saved = json.loads(self._tags_file.read_bytes()) if self._tags_file.exists() else {}
-        self._tags = {name: one for name, one in saved.items() if one in self._records}
+        self._name({name: one for name, one in saved.items() if one in self._records})
         self._index()
 
     def _load(self, name: str) -> Record | None:
@@ -312,8 +313,15 @@ class Catalogue:
     def _write_tags(self, tags: dict[str, str]) -> None:
         if tags != self._tags or not self._tags_file.exists():
             write_beside(self._tags_file, json.dumps(tags, indent=1).encode(), self.layers.scratch)
-        self._tags = tags
+        self._name(tags)
         self._seen = self._stamp()
+
+    def _name(self, tags: dict[str, str]) -> None:
+        self._tags, self._called = tags, {}
+        for name, image_id in tags.items():
+            self._called.setdefault(image_id, []).append(short_name(name))
+        for names in self._called.values():
+            names.sort()
 
     def _index(self) -> None:
         self._kids = {}
@@ -326,7 +334,7 @@ class Catalogue:
 
     def _names(self, image_id: str) -> list[str]:
         with self._fresh():
-            return sorted(Reference.parse(name).familiar for name, one in self._tags.items() if one == image_id)
+            return list(self._called.get(image_id, ()))
 
 
 def shown(reference: Reference) -> str:
@@ -336,6 +344,12 @@ def shown(reference: Reference) -> str:
     'alpine:latest'
     """
     return Reference.parse(reference.normal).familiar
+
+
+@lru_cache(4096)
+def short_name(name: str) -> str:
+    """Return a full name as short as it can be."""
+    return Reference.parse(name).familiar
 
 
 def stored(layer: Layer) -> int:

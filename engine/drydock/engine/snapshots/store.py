@@ -51,7 +51,9 @@ class Snapshots:
                 snapshot = KINDS[kind](made, chain, self.layers)
                 snapshot.make()
                 snapshot.save()
-                made.rename(self.folder / key)
+                with self._lock:
+                    self._open.pop(key, None)  # one of the same name that was removed
+                    made.rename(self.folder / key)
             except BaseException:
                 remove_tree(made)
                 raise

@@ -155,24 +155,34 @@ def embedded():
 ACCOUNTS = {"etc/passwd": b"root:x:0:0:root:/:/bin/sh\n", "etc/group": b"root:x:0:\n"}
 
 
+def busybox_tar(*links):
+    """Return a small root file system made of this machine's busybox."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.add(shutil.which("busybox"), arcname="bin/busybox")
+        for path, text in ACCOUNTS.items():  # Debian's 26.1 cannot find even a numeric USER without a passwd file
+            entry = tarfile.TarInfo(path)
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text))
+        for link in ("sh", "cat", "echo", "ls", "sort", "sleep", "true", "false", *links):
+            entry = tarfile.TarInfo(f"bin/{link}")
+            entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(entry)
+    return packed.getvalue()
+
+
+@pytest.fixture(scope="session")
+def bare_busybox():
+    """A small root file system as a tar, for `docker import`."""
+    return busybox_tar("mkdir", "stty", "tty")
+
+
 @pytest.fixture(scope="session")
 def busybox(daemon):
     """Make a small base image of that name from this machine's busybox, where the engine has none yet."""
 
     def make(name: str, *links: str) -> None:
-        if daemon.images.list(name):
-            return
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w") as tar:
-            tar.add(shutil.which("busybox"), arcname="bin/busybox")
-            for path, text in ACCOUNTS.items():  # Debian's 26.1 cannot find even a numeric USER without a passwd file
-                entry = tarfile.TarInfo(path)
-                entry.size = len(text)
-                tar.addfile(entry, io.BytesIO(text))
-            for link in ("sh", "cat", "echo", "ls", "sort", "sleep", "true", "false", *links):
-                entry = tarfile.TarInfo(f"bin/{link}")
-                entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
-                tar.addfile(entry)
-        daemon.api.import_image_from_data(packed.getvalue(), repository=name, tag="latest")
+        if not daemon.images.list(name):
+            daemon.api.import_image_from_data(busybox_tar(*links), repository=name, tag="latest")
 
     return make

@@ -9,15 +9,19 @@ set -eu
 BASE=${EMBEDDED_HOME:-/var/tmp/drydock-embedded}; RUNG=${RUNG:-}
 SOCK=$BASE/embedded${RUNG:+-$RUNG}-run/docker.sock; HOME_=$BASE/home$RUNG
 PROJECT=$(cd "$(dirname "$0")/../.." && pwd)
-PYTHON=${PYTHON:-$PROJECT/.venv/bin/python}
+MINE=${PYTHON:-$PROJECT/.venv/bin/python}
+export PYTHONPATH=$PROJECT/engine:$("$MINE" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
+mkdir -p "$BASE"
+become=()
 if [ "$(id -u)" = 0 ]; then
-  mkdir -p "$BASE"; chown 1000:1000 "$BASE"; chmod 0755 "$BASE"
-  as_user() { setpriv --reuid 1000 --regid 1000 --clear-groups env HOME="$BASE" "$@"; }
-else
-  mkdir -p "$BASE"
-  as_user() { env "$@"; }
+  chown 1000:1000 "$BASE"; chmod 0755 "$BASE"
+  become=(setpriv --reuid 1000 --regid 1000 --clear-groups)
 fi
-engine() { as_user PYTHONPATH="$PROJECT/engine" "$PYTHON" -m drydock.cli engine "$@"; }
+engine() {  # root's own Python may lie where nobody else can read it; then the machine's runs, with this one's packages
+  local python=$MINE
+  "${become[@]}" test -x "$python" || python=/usr/bin/python3
+  (cd / && "${become[@]}" env HOME="$BASE" "$python" -m drydock.cli engine "$@")
+}
 case ${1:-} in
 start)
   engine start --home "$HOME_" --socket "$SOCK" ${RUNG:+--rung "$RUNG"} >&2

@@ -104,7 +104,8 @@ def test_a_path_that_nobody_answers_is_404(ask, url):
 
 
 def test_an_unknown_thing_is_told_in_the_words_that_clients_look_for(ask):
-    assert said(ask("GET", "/images/none/json")) == "No such image: none:latest"
+    assert said(ask("GET", "/images/none/json")) == "no such image: none: No such image: none:latest"
+    assert said(ask("DELETE", "/images/none")) == "No such image: none:latest"
     assert said(ask("GET", "/containers/none/json")) == "No such container: none"
     assert said(ask("GET", "/volumes/none")) == "get none: no such volume"
     assert said(ask("GET", "/networks/none9")) == "network none9 not found"

@@ -104,10 +104,18 @@ class Daemon:
 
     def emit(self, kind: str, action: str, id: str, attributes: Mapping[str, str] | None = None) -> None:
         """Tell what happened; a container that has ended gives its addresses and ports back first."""
-        if kind == "container" and action in ("die", "destroy"):
-            self.networks.release(id)
+        ended = kind == "container" and action in ("die", "destroy")
+        if ended:
             self.ports.release(id)
+            left = self.networks.release(id)
         self.events.emit(kind, action, id, attributes)
+        for network in left if ended else ():
+            self.tell_network("disconnect", network, id)
+
+    def tell_network(self, action: str, network: Network, container: str) -> None:
+        """Tell that a container has come into a network, or left it."""
+        attributes = {"container": container, "name": network.name, "type": network.driver}
+        self.events.emit("network", action, network.id, attributes)
 
     # Networks of a container
 
@@ -115,6 +123,7 @@ class Daemon:
         """Return what a container that starts gets of the network: its mode, its address, the names it can reach."""
         mode = network_mode(container.host_config)
         if mode in ("none", "host"):
+            self._enter(self.networks.get(mode), container)
             return {"mode": mode, "hosts": [], "address": ""}
         if mode.startswith("container:"):
             return {"mode": "host", "hosts": [], "address": ""}
@@ -123,11 +132,17 @@ class Daemon:
         for name, endpoint in self.joined(container).items():
             network = self.networks.get(name)
             wanted = (endpoint.get("IPAMConfig") or {}).get("IPv4Address", "")
-            address = self.networks.address(network, container.id, wanted)
+            address = self._enter(network, container, wanted)
             mine = mine or address
             hosts += [(ip, n) for ip, names in self._names(network).items() for n in names]
         self._publish(container, mine)
         return {"mode": "shared", "hosts": hosts, "address": mine}
+
+    def _enter(self, network: Network, container: Container, wanted: str = "") -> str:
+        """Give a container that starts its address in a network, and tell."""
+        address = self.networks.address(network, container.id, wanted)
+        self.tell_network("connect", network, container.id)
+        return address
 
     def _publish(self, container: Container, address: str) -> None:
         """Open the container's published ports; where one is taken, the container does not start."""

@@ -144,32 +144,42 @@ class Networks:
     # Addresses
 
     def address(self, network: Network, container: str, wanted: str = "") -> str:
-        """Return the container's address in a network: the one it has, the wanted one, or the next free."""
-        if not network.subnet:
-            return ""
+        """Return the container's address in a network: the one it has, the wanted one, or the next free.
+
+        On the networks `host` and `none` there are no addresses; who is in them is remembered all the same.
+        """
         with self.lock:
             taken = self.taken.setdefault(network.id, {})
-            mine = next((address for address, owner in taken.items() if owner == container), "")
-            if mine:
-                return mine
+            mine = next((address for address, owner in taken.items() if owner == container), None)
+            if mine is not None:
+                return mine if network.subnet else ""
+            if not network.subnet:
+                taken[container] = container
+                return ""
             if wanted:
                 _check(wanted, network, taken)
             address = wanted or next(a for a in _hosts(network.subnet) if a not in taken)
             taken[address] = container
             return address
 
-    def release(self, container: str, network: Network | None = None) -> None:
-        """Give a container's addresses back: it has stopped, or left the network."""
+    def release(self, container: str, network: Network | None = None) -> list[Network]:
+        """Give a container's addresses back: it has stopped, or left the network. Return where it was."""
+        left = []
         with self.lock:
-            for id, taken in self.taken.items():
-                if network is None or network.id == id:
-                    for address in [a for a, owner in taken.items() if owner == container]:
+            for each in self.networks:
+                taken = self.taken.get(each.id, {})
+                mine = [address for address, owner in taken.items() if owner == container]
+                if mine and network in (None, each):
+                    left.append(each)
+                    for address in mine:
                         del taken[address]
+        return left
 
     def endpoints(self, network: Network) -> dict[str, str]:
         """Return which container has which address now."""
         with self.lock:
-            return {owner: address for address, owner in self.taken.get(network.id, {}).items()}
+            taken = self.taken.get(network.id, {}) if network.subnet else {}
+            return {owner: address for address, owner in taken.items()}
 
     def _subnet(self) -> str:
         used = {n.subnet for n in self.networks}

@@ -81,7 +81,7 @@ def list_containers(request: Request) -> Reply:
     filters = request.filters(*LIST_FILTERS)
     for state in filters.get("status", []):
         if state not in STATES:
-            raise BadParameter(f"invalid filter 'status={state[:40]}'")
+            raise BadParameter(f"Invalid filter 'status={state[:40]}'")
     limit = request.number("limit") or 0
     everything = request.flag("all") or limit > 0 or bool({"status", "exited"} & set(filters))
     chosen = [c for c in daemon.containers.all() if (everything or c.running) and _passes(daemon, c, filters)]
@@ -104,7 +104,7 @@ def _named(daemon: Daemon, c: Container, values: list[str]) -> bool:
     try:
         return any(re.search(value, c.name) or re.search(value, f"/{c.name}") for value in values)
     except re.error:
-        raise BadParameter("invalid filter 'name': not a regular expression") from None
+        raise BadParameter("Invalid filter 'name': not a regular expression") from None
 
 
 def _ancestor(daemon: Daemon, c: Container, values: list[str]) -> bool:

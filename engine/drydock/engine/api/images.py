@@ -12,7 +12,7 @@ from drydock.engine.api.streams import progress
 from drydock.engine.api.system import NO_REGISTRY
 from drydock.engine.api.times import moment
 from drydock.engine.api.wire import Json, Plain, Reply, Request, Stream, matches_labels, truth
-from drydock.engine.errors import NotPossible
+from drydock.engine.errors import NotFound, NotPossible
 
 if TYPE_CHECKING:
     from drydock.engine.daemon import Daemon
@@ -93,7 +93,8 @@ def summary(daemon: Daemon, record: Record) -> dict[str, Any]:
     """Return one row of a listing."""
     from drydock.engine.images import inspect
 
-    return inspect.summary_json(daemon.images, record)
+    row = inspect.summary_json(daemon.images, record)
+    return row | {"RepoDigests": row["RepoDigests"] or (None if row["RepoTags"] else [])}
 
 
 def summaries(daemon: Daemon) -> list[dict[str, Any]]:
@@ -112,8 +113,12 @@ def inspect_image(request: Request) -> Reply:
     """Answer `docker image inspect`."""
     from drydock.engine.images import inspect
 
-    images = request.daemon.images
-    return Json(inspect.image_json(images, images.get(request.names["name"])))
+    images, name = request.daemon.images, request.names["name"]
+    try:
+        record = images.get(name)
+    except NotFound as error:
+        raise NotFound(f"no such image: {name}: {error}") from None
+    return Json(inspect.image_json(images, record))
 
 
 def history(request: Request) -> Reply:

@@ -103,7 +103,7 @@ def connect(request: Request) -> Reply:
             else "container cannot be connected to host network"
         )
     daemon.join(container, network, endpoint)
-    _tell(daemon, "connect", network, container.id)
+    daemon.tell_network("connect", network, container.id)
     return Plain(status=200)
 
 
@@ -115,7 +115,7 @@ def disconnect(request: Request) -> Reply:
     if network.name not in daemon.joined(container):
         raise Forbidden(f"container {container.id} is not connected to network {network.name}")
     daemon.leave(container, network)
-    _tell(daemon, "disconnect", network, container.id)
+    daemon.tell_network("disconnect", network, container.id)
     return Plain(status=200)
 
 
@@ -141,11 +141,6 @@ def prune(request: Request) -> Reply:
         daemon.networks.remove(n)
         removed.append(n.name)
     return Json({"NetworksDeleted": removed or None})
-
-
-def _tell(daemon: Daemon, action: str, network: Network, container: str) -> None:
-    attributes = {"container": container, "name": network.name, "type": network.driver}
-    daemon.events.emit("network", action, network.id, attributes)
 
 
 ROUTES = [

@@ -84,7 +84,7 @@ class Request:
         found = filters(self.text("filters"))
         for key in found:
             if allowed and key not in allowed:
-                raise BadParameter(f"invalid filter '{key[:80]}'")
+                raise BadParameter(f"Invalid filter '{key[:80]}'")
         return found
 
     @property

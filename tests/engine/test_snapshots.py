@@ -122,7 +122,7 @@ def test_the_layer_of_the_changes_gives_the_file_system_that_the_program_left(gr
 
 def test_owners_come_from_the_journal_the_mark_the_layer_below_and_the_user(ground):
     snapshot = ground.new()
-    ground.run(snapshot, "echo n >n; echo 2 >>d/x; echo o >o; mkdir p")
+    ground.run(snapshot, "echo n >n; echo 2 >>d/x; echo o >o; mkdir p; : >p/null")
     place = snapshot.upper if ground.kind == "overlay" else snapshot.tree
     os.setxattr(place / "o", "user.drydock.owner", b"33:44")
     journal = Journal(user=(1000, 100), owners={"n": (1, -1), "usr/b": (11, 12), "s": (-1, 13), "none": (1, 1)})
@@ -139,6 +139,32 @@ def test_owners_come_from_the_journal_the_mark_the_layer_below_and_the_user(grou
     layer = ground.layers.write(changes.values())
     view = ground.layers.view([*ground.chain, layer.diff_id])
     assert view.read("usr/b") == b"b" and view.lookup("usr/b").mode == 0o444
+
+
+def test_a_file_keeps_its_owner_when_it_is_moved(ground):
+    snapshot = ground.new()
+    ground.run(snapshot, "mv d/x n; mv e/2 m; mv usr/a d/a; cp e/1 fresh")
+    assert {line for line in lines(snapshot.changes(Journal(user=(1000, 100)))) if ".wh." not in line} == {
+        *{"d/ 755 5:6", "n 640 7:8", "usr/ 755 0:0", "e/ 755 0:0", "m 644 0:0", "d/a 644 1:2", "fresh 644 1000:100"},
+    }
+
+
+def test_half_an_owner_is_the_half_that_was_changed(ground):
+    snapshot = ground.new()
+    ground.run(snapshot, "echo n >n; echo 2 >>d/x")
+    place = snapshot.upper if ground.kind == "overlay" else snapshot.tree
+    os.setxattr(place / "n", "user.drydock.owner", b"-1:44")
+    os.setxattr(place / "d/x", "user.drydock.owner", b"3:-1")
+    changes = {c.name: (c.entry.uid, c.entry.gid) for c in snapshot.changes(Journal(user=(1000, 100)))}
+    assert (changes["n"], changes["d/x"]) == ((1000, 44), (3, 8))
+
+
+def test_a_directory_in_the_place_of_a_file_hides_it_as_dockerd_says_it(ground):
+    snapshot = ground.new()
+    ground.run(snapshot, "rm old s; mkdir old s; echo n >old/n")
+    assert lines(snapshot.changes()) == [
+        *["old/ 755 0:0", "old/.wh..wh..opq 755 0:0", "old/n 644 0:0", "s/ 755 0:0", "s/.wh..wh..opq 755 0:0"],
+    ]
 
 
 def test_a_capability_stays_with_an_unwritten_file_and_goes_with_a_written_one(ground):

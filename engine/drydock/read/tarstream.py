@@ -32,10 +32,7 @@ class BadArchive(ValueError):
 
 def truncated(where: str) -> BadArchive:
     """Return the error for an archive that ends too early."""
-    return BadArchive(
-        f"{where} ends too early. The download or the copy was probably cut off: "
-        "make the archive again with `docker save`."
-    )
+    return BadArchive(f"{where} ends too early. The download or the copy was probably cut off: make it again.")
 
 
 class Stream:

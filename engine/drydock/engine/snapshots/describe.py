@@ -37,6 +37,7 @@ class Found:
     base: Entry | None = None  # what the layers below have there
     same: bool = False  # it is still that file, perhaps written to; not another of the same name
     owner: tuple[int, int] | None = None  # as marked on the file
+    moved: bool = False  # it is a file of the layers below, under another name
     link: str = ""
 
 
@@ -53,7 +54,7 @@ def is_whiteout(info: os.stat_result) -> bool:
 def marked(itself: str) -> tuple[int, int] | None:
     """Return the owner that the sandbox marked on a file, if any."""
     raw = attribute(itself, OWNER)
-    match = re.fullmatch(rb"(\d{1,10}):(\d{1,10})", raw or b"")  # a program may have written there too
+    match = re.fullmatch(rb"(-1|\d{1,10}):(-1|\d{1,10})", raw or b"")  # a program may have written there too
     return (int(match[1]), int(match[2])) if match else None
 
 
@@ -61,6 +62,9 @@ def entry(found: Found, journal: Journal) -> Entry:
     """Return the entry that a layer has for it."""
     uid, gid = _owner(found, journal)
     info = found.stat
+    if found.kind == "file" and not info.st_size and found.path in journal.devices:  # an empty file stands for it
+        kind, mode, major, minor = journal.devices[found.path]
+        return Entry(found.path, kind, 0, mode, uid, gid, info.st_mtime_ns // 10**9, device=(major, minor))
     device = (os.major(info.st_rdev), os.minor(info.st_rdev)) if "device" in found.kind else (0, 0)
     return Entry(
         path=found.path,
@@ -77,11 +81,13 @@ def entry(found: Found, journal: Journal) -> Entry:
 
 
 def _owner(found: Found, journal: Journal) -> tuple[int, int]:
+    """Return the owner; layers mark the files of all but root, so that a file keeps its owner when it is moved."""
     before = (found.base.uid, found.base.gid) if found.base and found.same else journal.user
-    if found.owner is not None:
-        return found.owner
-    uid, gid = journal.owners.get(found.path, (-1, -1))
-    return (uid if uid >= 0 else before[0], gid if gid >= 0 else before[1])
+    before = (0, 0) if found.moved else before
+    mark = found.owner or (-1, -1)
+    if mark in ((-1, -1), before):
+        mark = journal.owners.get(found.path, mark)
+    return (mark[0] if mark[0] >= 0 else before[0], mark[1] if mark[1] >= 0 else before[1])
 
 
 def _mode(found: Found) -> int:

@@ -32,7 +32,7 @@ from drydock.read.tarstream import CHUNK, BadArchive, Stream
 
 EMPTY = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"  # of 1024 zero bytes: an empty tar
 CACHED_ENTRIES = 60_000  # of layers in memory; a Debian base has 7,000, each some 500 bytes here
-CACHED_VIEWS = 4
+CACHED_NODES = 60_000  # of merged trees in memory
 
 
 class Readable(Protocol):
@@ -128,12 +128,20 @@ class Layers:
         with self._lock:
             view = self._views.get(chain)
             if view is None:
-                view = self.view(chain[:-1]).on_top(self.level(chain[-1])) if chain else View(())
-                self._views[chain] = view
+                known = next((n for n in range(len(chain), 0, -1) if chain[:n] in self._views), 0)
+                below = self._views[chain[:known]] if known else View(())
+                view = self._views[chain] = below.on_top(*map(self.level, chain[known:]))
             self._views.move_to_end(chain)
-            while len(self._views) > CACHED_VIEWS:
-                self._views.popitem(last=False)
+            count = sum(len(one.tree.nodes) for one in self._views.values())
+            while count > CACHED_NODES and len(self._views) > 1:
+                count -= len(self._views.popitem(last=False)[1].tree.nodes)
             return view
+
+    def relax(self) -> None:
+        """Forget what is only remembered to be fast: an engine that has nothing to do should take little memory."""
+        with self._lock:
+            self._layers.clear()
+            self._views.clear()
 
     def level(self, diff_id: str) -> Level:
         """Return a layer as a level of a view."""

@@ -105,10 +105,11 @@ class Walk:
             return Found(path, info, kind, base)
         if kind == "symlink":
             link = os.readlink(name, dir_fd=at)
-            return Found(path, info, kind, base, base is not None and base.link == link, None, link)
+            return Found(path, info, kind, base, base is not None and base.link == link, link=link)
         itself = f"/proc/self/fd/{at}/{name}"
         owner = marked(itself) if kind in ("file", "directory") else None
-        return Found(path, info, kind, base, self._same(path, kind, base, itself), owner)
+        moved = base is None and attribute(itself, ORIGIN) is not None
+        return Found(path, info, kind, base, self._same(path, kind, base, itself), owner, moved)
 
     def _same(self, path: str, kind: str, base: Entry | None, itself: str) -> bool:
         """Return whether a file is the lower layer's, copied up, and not a new one of its name."""
@@ -127,7 +128,7 @@ class Walk:
 
     def _directory(self, one: Found, journal: Journal) -> list[New]:
         made = entry(one, journal)
-        hides = one.base is not None and one.base.kind == "directory" and self._opaque(one.path)
+        hides = one.base is not None and self._opaque(one.path)
         if not hides:
             return [New(made)]
         mark = Entry(one.path, "opaque", mode=made.mode & 0o777, uid=made.uid, gid=made.gid)

@@ -98,7 +98,8 @@ class Place:
             target, _, first = entry.link.rpartition("/")
             with parent(self.folder, target) as there:
                 os.link(first, name, src_dir_fd=there, dst_dir_fd=at, follow_symlinks=False)
-        elif "device" in entry.kind:
+        elif "device" in entry.kind:  # an empty file stands for it
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, entry.mode | 0o400, dir_fd=at))
             self.own.mknod(entry.path, entry.kind, entry.mode, *entry.device)
 
     def _own(self, entry: Entry, itself: str) -> None:

@@ -18,6 +18,7 @@ from drydock.engine.snapshots.disk import write_beside
 from drydock.engine.snapshots.farm import Print
 from drydock.engine.snapshots.journal import OWNER
 from drydock.engine.snapshots.layers import Layers
+from drydock.engine.snapshots.unpack import mark_owner
 from drydock.model.layer import Layer
 from drydock.read.tarstream import Stream, clean, members
 
@@ -69,6 +70,8 @@ def restore(layers: Layers, diff_id: str, path: str) -> None:
             if header.kind == "file" and clean(header.name, diff_id) == first:
                 with new.open("wb") as file:
                     file.writelines(content.all())
+        with new.open("rb+") as file:
+            mark_owner(file.fileno(), said)
         new.chmod(said.mode | 0o400)
         os.utime(new, (said.mtime, said.mtime))
         _instead(new, [layers.root(diff_id) / name for name in (first, *links)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -132,13 +131,9 @@ class FromBelow:
 
 
 def only_noted(changes: Sequence[New], journal: Journal, below: View) -> tuple[New, ...]:
-    """Return the changes with those that only the journal knows: a device, a new owner of a file that nobody wrote."""
+    """Return the changes with those that only the journal knows: a new owner of a file that nobody wrote."""
     have = {change.entry.path: change for change in changes}
     more: list[New] = []
-    for path, (kind, mode, major, minor) in journal.devices.items():
-        if path not in have:
-            uid, gid = journal.owners.get(path, journal.user)
-            more.append(New(Entry(path, kind, 0, mode, uid, gid, int(time.time()), device=(major, minor))))
     for path in journal.owners.keys() | journal.xattrs.keys():
         base = below.lookup(path, follow=False) if path not in have and not _gone(path, have) else None
         if base:

@@ -133,6 +133,7 @@ class Scan:
         self.journal = journal
         self.marks = _planted(str(self.tree))  # whether the file system holds such marks at all
         self.before = snapshot.prints()
+        self.inodes = {one.inode for one in self.before.values()}
         self.now: dict[str, Print] = {}
         self.found: dict[str, Found] = {}
         for seen in survey(self.tree):
@@ -168,7 +169,8 @@ class Scan:
         link = os.readlink(itself) if kind == "symlink" else ""  # noqa: PTH115
         same = base is not None and base.kind == kind and self._same(path, kind, now, itself)
         owner = marked(itself) if kind in ("file", "directory") else None
-        return Found(path, info, kind, base, same, owner, link)
+        moved = base is None and kind != "directory" and now.inode in self.inodes
+        return Found(path, info, kind, base, same, owner, moved, link)
 
     def _same(self, path: str, kind: str, now: Print, itself: str) -> bool:
         """Return whether it is still the file or directory that was planted, and not another of its name."""
@@ -191,7 +193,9 @@ class Scan:
             before, now = self.before.get(path), self.now[path]
             if one.kind == "file" and before and before.inode == now.inode and self._in_layer(path, now):
                 content = one.base.digest if one.base else ""
-                if one.owner or not before.alike(now) or _digest(Beneath(self.tree, path)) != content:
+                owner = (one.base.uid, one.base.gid) if one.base else None
+                renamed = one.owner not in (None, owner)
+                if renamed or not before.alike(now) or _digest(Beneath(self.tree, path)) != content:
                     hurt[path] = one
         return hurt
 
@@ -216,14 +220,14 @@ class Scan:
     def _change(self, one: Found, names: dict[int, str]) -> list[New]:
         said = entry(one, self.journal)
         if one.kind == "directory":
-            replaced = one.base is not None and one.base.kind == "directory" and not one.same
+            replaced = one.base is not None and not one.same
             mark = Entry(one.path, "opaque", mode=said.mode & 0o777, uid=said.uid, gid=said.gid)
             return [New(said), New(mark)] if replaced else [New(said)]
         if one.stat.st_nlink > 1 and one.kind == "file":
             first = names.setdefault(one.stat.st_ino, one.path)
             if first != one.path:
                 return [New(Entry(one.path, "hardlink", 0, said.mode, said.uid, said.gid, said.mtime, link=first))]
-        return [New(said, Beneath(self.tree, one.path) if one.kind == "file" else None)]
+        return [New(said, Beneath(self.tree, one.path) if said.kind == "file" else None)]
 
     def _missing(self) -> list[str]:
         """Return the topmost of the names that are no more."""

@@ -12,9 +12,11 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from drydock.engine.snapshots.journal import OWNER
 from drydock.model.layer import Entry
 from drydock.read.layer import LIMITS, Limits
 from drydock.read.tarstream import BadArchive, Stream, clean, members
@@ -217,12 +219,20 @@ class Root:
 
 def _extend(fd: int, entry: Entry) -> None:
     """Set the extended attributes that an ordinary user may set; all of them are in the entry."""
+    mark_owner(fd, entry)
     for name, value in entry.xattrs:
         if name.startswith("user.") and not name.startswith(RESERVED):
             try:
                 os.setxattr(fd, name, os.fsencode(value))
             except OSError:
                 continue  # a file system without them; no image needs them to be read here
+
+
+def mark_owner(fd: int, entry: Entry) -> None:
+    """Mark the owner on the file, if it is not root: the mark stays on it when a program renames it."""
+    if (entry.uid, entry.gid) != (0, 0):
+        with suppress(OSError):
+            os.setxattr(fd, OWNER, b"%d:%d" % (entry.uid, entry.gid))
 
 
 def _times(what: int | str, mtime: float, at: int | None = None) -> None:

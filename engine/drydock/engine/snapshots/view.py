@@ -35,11 +35,12 @@ class View:
             for number, level in enumerate(levels):
                 self.tree.apply(level.layer, number)
 
-    def on_top(self, level: Level) -> View:
-        """Return the view with one more layer."""
+    def on_top(self, *levels: Level) -> View:
+        """Return the view with more layers."""
         tree = self.tree.copy()
-        tree.apply(level.layer, len(self.levels))
-        return View((*self.levels, level), tree)
+        for number, level in enumerate(levels, len(self.levels)):
+            tree.apply(level.layer, number)
+        return View((*self.levels, *levels), tree)
 
     def lookup(self, path: str, follow: bool = True) -> Entry | None:
         """Return what stands at a path, or None: links on the way are followed, one at the end if `follow`."""

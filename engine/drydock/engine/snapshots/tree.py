@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from threading import RLock
@@ -133,7 +134,8 @@ class Scan:
         self.journal = journal
         self.marks = _planted(str(self.tree))  # whether the file system holds such marks at all
         self.before = snapshot.prints()
-        self.inodes = {one.inode for one in self.before.values()}
+        # A layer's own file cannot have gone; the inode of any other may have been given to a new one.
+        self.inodes = {one.inode for one in self.before.values() if one.links > 1 and not stat.S_ISDIR(one.mode)}
         self.now: dict[str, Print] = {}
         self.found: dict[str, Found] = {}
         for seen in survey(self.tree):

@@ -5,6 +5,7 @@ Source: moby/api/server/router/image/image_routes.go, moby/daemon/images
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -98,10 +99,19 @@ def summary(daemon: Daemon, record: Record) -> dict[str, Any]:
 
 
 def summaries(daemon: Daemon) -> list[dict[str, Any]]:
-    """Return every image that `docker images` shows, with how many containers use it."""
-    used = [c.image_id for c in daemon.containers.all()]
+    """Return every image that `docker images` shows: how many containers use it, how much it shares with others."""
+    used = Counter(c.image_id for c in daemon.containers.all())
     shown = [r for r in daemon.images.all() if not daemon.images.intermediate(r)]
-    return [{**summary(daemon, r), "Containers": used.count(r.id)} for r in shown]
+    having = Counter(layer for r in shown for layer in r.layers)
+    sizes = {layer: daemon.layers.get(layer).size for layer, count in having.items() if count > 1}
+    return [
+        {
+            **summary(daemon, record),
+            "Containers": used[record.id],
+            "SharedSize": sum(sizes.get(layer, 0) for layer in record.layers),
+        }
+        for record in shown
+    ]
 
 
 def layers_size(daemon: Daemon) -> int:

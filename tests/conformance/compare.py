@@ -47,7 +47,7 @@ def main() -> int:
             write(one.name, said[0])
         if len(said) == 1:
             print(f"=== {one.name}: {one.rule}\n{said[0]}", flush=True)
-        elif (said := [hidden(text, one.known) for text in said]) and said[0] != said[1]:
+        elif (said := [hidden(text, one.known, engines[-1].rung) for text in said]) and said[0] != said[1]:
             differing += 1
             print(f"=== {one.name}: {one.rule}")
             print(

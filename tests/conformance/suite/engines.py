@@ -37,6 +37,8 @@ class Engine:
         self.client: Any = docker.DockerClient(base_url=self.host, version=VERSION, timeout=PATIENCE)
         self._home = tempfile.TemporaryDirectory(prefix="conf-home-")
         self.client.images.load(bases.archive())
+        status = dict(self.client.info().get("DriverStatus") or ())
+        self.rung = status.get("rung", "")  # of the embedded engine's ladder; dockerd has none
         self.base = self.client.api.inspect_image(bases.NAME)["Id"]
 
     def close(self) -> None:

@@ -13,6 +13,8 @@ import pytest
 from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
 
 ALPINE = "api-box:latest"
+# docker-py never closes the connections that attach and exec have taken over.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 
 @pytest.fixture(scope="module")
@@ -330,13 +332,13 @@ def test_a_port_that_is_taken_is_told_and_the_container_does_not_start(client, b
 def test_images_there_and_back(client, box, tmp_path):
     image = client.images.get(ALPINE)
     assert image.tag("api-other", "2")
-    data = b"".join(client.images.get("api-other:2").save(named=True))
+    data = b"".join(client.images.get("api-other:2").save(named="api-other:2"))
     client.images.remove("api-other:2")
     (loaded,) = client.images.load(data)
     assert loaded.id == image.id and "api-other:2" in loaded.tags
     assert [i.id for i in client.images.list("api-other")] == [image.id]
     client.images.remove("api-other:2")
-    with pytest.raises(APIError, match=r"image is being used by|must be forced"):
+    with pytest.raises(APIError, match="is using its referenced image"):
         box(["true"])
         client.images.remove(ALPINE)
 

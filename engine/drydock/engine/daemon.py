@@ -80,8 +80,12 @@ class Daemon:
         self.snapshots = Snapshots(self.home, self.layers)
         self.images = Catalogue(self.home, self.blobs, self.layers, self.emit)
         self.sandbox = Sandbox(scratch, rung)
-        shared = {"emit": self.emit, "volumes": self.volumes, "networks": self.plan}
-        self.containers = Containers(self.home, self.images, self.snapshots, self.sandbox, **shared)
+        self.containers = Containers(
+            *(self.home, self.images, self.snapshots, self.sandbox),
+            emit=self.emit,
+            volumes=self.volumes,
+            networks=self.plan,
+        )
         steps = Steps(self.sandbox)
         self.builder = Builder(
             *(self.images, self.layers, self.snapshots, steps.run, scratch),
@@ -108,7 +112,8 @@ class Daemon:
         if ended:
             self.ports.release(id)
             left = self.networks.release(id)
-        self.events.emit(kind, action, id, attributes)
+        if not (attributes or {}).get("quiet"):  # what never started has not died, but it gives back what it had
+            self.events.emit(kind, action, id, attributes)
         for network in left if ended else ():
             self.tell_network("disconnect", network, id)
 

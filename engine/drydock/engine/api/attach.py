@@ -132,10 +132,11 @@ def exec_start(request: Request) -> Reply:
         return Plain(status=200)
     size = body.get("ConsoleSize")
     program = found.start(detach=False, tty=bool(body.get("Tty")), size=tuple(size) if size else None)
-    config = found.config
+    assert program
+    config, tty = found.config, program.tty
     keys = detach_keys(config.get("DetachKeys") or "")
     stdin = bool(config.get("AttachStdin"))
-    return Hijack(lambda wire: converse(wire, program, program.tty, stdin, keys), program.tty)
+    return Hijack(lambda wire: converse(wire, program, tty, stdin, keys), tty)
 
 
 def exec_inspect(request: Request) -> Reply:

@@ -1,0 +1,168 @@
+"""What a container writes: kept line by line in log.json, and passed on at once to whoever is attached.
+
+Source: moby/daemon/logger/jsonfilelog, moby/daemon/logger/copier.go, moby/pkg/broadcaster.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+LINE = 16 << 10  # bytes; a longer line is kept in pieces, as dockerd's copier does
+WAITING = 256  # pieces that an attached client may lag behind before the program waits for it
+LOOK = 0.25  # s between two looks whether somebody is still there
+
+Frame = tuple[int, bytes]
+
+
+def now() -> str:
+    """Return this moment as logs and inspect have it: RFC 3339 with nanoseconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+
+
+class Listener:
+    """One attached client's side of the output."""
+
+    def __init__(self, streams: tuple[int, ...]) -> None:
+        self.streams = streams
+        self.waiting: queue.Queue[Frame | None] = queue.Queue(WAITING)
+        self.closed = threading.Event()
+
+    def put(self, frame: Frame | None) -> None:
+        """Pass a piece on; the program waits for a slow client, not for one that has left."""
+        if frame and frame[0] not in self.streams:
+            return
+        while not self.closed.is_set():
+            try:
+                return self.waiting.put(frame, timeout=LOOK)
+            except queue.Full:
+                continue
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield output until its end, or until this side is closed."""
+        while not self.closed.is_set() or not self.waiting.empty():
+            try:
+                found = self.waiting.get(timeout=LOOK)
+            except queue.Empty:
+                continue
+            if found is None:
+                return
+            yield found
+
+    def close(self) -> None:
+        """Listen no more: `frames` ends."""
+        self.closed.set()
+
+
+class Output:
+    """The output of one container, over all its runs."""
+
+    def __init__(self, path: Path, kept: bool = True) -> None:
+        self.path, self.kept = path, kept
+        self.changed = threading.Condition()
+        self.ended = True  # nothing runs: whoever follows has seen all
+        self._listeners: list[Listener] = []
+        self._parts: dict[int, bytes] = {}
+
+    def begin(self) -> None:
+        """Note that a program runs, and may write."""
+        with self.changed:
+            self.ended = False
+
+    def write(self, stream: int, data: bytes) -> None:
+        """Keep and pass on what a program wrote."""
+        with self.changed:
+            listeners = list(self._listeners)
+            lines = (self._parts.pop(stream, b"") + data).split(b"\n")
+            rest = lines.pop()
+            self._keep(stream, [line + b"\n" for line in lines])
+            while len(rest) >= LINE:
+                self._keep(stream, [rest[:LINE]])
+                rest = rest[LINE:]
+            if rest:
+                self._parts[stream] = rest
+            self.changed.notify_all()
+        for listener in listeners:
+            listener.put((stream, data))
+
+    def end(self) -> None:
+        """Note that all output of this run is there."""
+        with self.changed:
+            for stream, rest in self._parts.items():
+                self._keep(stream, [rest])
+            self._parts = {}
+            self.ended = True
+            listeners, self._listeners = self._listeners, []
+            self.changed.notify_all()
+        for listener in listeners:
+            listener.put(None)
+
+    def listen(self, *streams: int, past: bool = False) -> Listener:
+        """Return a listener that misses nothing from now on; `past` gives it what is kept first."""
+        listener = Listener(streams)
+        with self.changed:
+            if past:
+                listener.waiting = queue.Queue()
+                for row in self._rows(0):
+                    listener.put(_frame(row))
+            self._listeners.append(listener)
+        return listener
+
+    def leave(self, listener: Listener) -> None:
+        """Forget a listener."""
+        listener.close()
+        with self.changed:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+    def lines(
+        self, follow: bool, tail: int | None, wanted: Callable[[dict[str, Any]], bool], gone: Callable[[], bool]
+    ) -> Iterator[dict[str, Any]]:
+        """Yield kept lines, the last `tail` of them; with `follow` those to come, until the container's end."""
+        with self.changed:
+            rows = [row for row in self._rows(0) if wanted(row)]
+            place = self._size()
+        yield from rows if tail is None else deque(rows, maxlen=tail)
+        while follow and not gone():
+            with self.changed:
+                if self._size() == place:
+                    if self.ended:
+                        return
+                    self.changed.wait(LOOK)
+                fresh = list(self._rows(place))
+                place = self._size()
+            yield from (row for row in fresh if wanted(row))
+
+    def _keep(self, stream: int, lines: list[bytes]) -> None:
+        if not self.kept or not lines:
+            return
+        time, name = now(), "stderr" if stream == 2 else "stdout"
+        rows = ({"log": one.decode("utf-8", "surrogateescape"), "stream": name, "time": time} for one in lines)
+        with self.path.open("a") as log:
+            log.write("".join(json.dumps(row) + "\n" for row in rows))
+
+    def _rows(self, place: int) -> Iterator[dict[str, Any]]:
+        """Yield what is kept from a place in the file on; a line that a kill cut off is left out."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as log:
+            log.seek(place)
+            for line in log:
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    continue
+
+    def _size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+
+def _frame(row: dict[str, Any]) -> Frame:
+    """Return a kept line as it was written."""
+    return 2 if row["stream"] == "stderr" else 1, row["log"].encode("utf-8", "surrogateescape")

@@ -76,12 +76,14 @@ def start_tarsum(
     mode: int,
     link: str = "",
     owner: tuple[int, int] = (0, 0),
+    names: tuple[str, str] = ("", ""),
     xattrs: Iterable[tuple[str, str]] = (),
 ) -> Hash:
     """Return the running hash of a file's header, to be fed with the content: the classic builder's identity of it.
 
     The modification time is not in it: touching a file does not make a step run again. The owner is: a client that
-    sends the owners along (docker-py does, the docker CLI sends 0) has cache entries of its own.
+    sends the owners along (docker-py does, the docker CLI sends 0) has cache entries of its own. Their `names` count
+    in COPY --from only.
 
     >>> start_tarsum("a", "file", 0, 0o644).hexdigest() == start_tarsum("a", "file", 0, 0o644, owner=(1, 1)).hexdigest()
     False
@@ -89,7 +91,7 @@ def start_tarsum(
     name = path + "/" if kind == "directory" else path
     uid, gid = owner
     fields = [("name", name), ("mode", str(mode)), ("uid", str(uid)), ("gid", str(gid)), ("size", str(size))]
-    fields += [("typeflag", TYPEFLAG.get(kind, "0")), ("linkname", link), ("uname", ""), ("gname", "")]
+    fields += [("typeflag", TYPEFLAG.get(kind, "0")), ("linkname", link), ("uname", names[0]), ("gname", names[1])]
     fields += [("devmajor", "0"), ("devminor", "0"), *sorted(xattrs)]
     return sha256("".join(key + value for key, value in fields).encode("utf-8", "surrogateescape"))
 
@@ -136,7 +138,7 @@ def _match(path: str, pattern: str) -> bool:
 
 
 def _selection(known: Mapping[str, ContextFile], path: str) -> Selection:
-    file = _follow(known, path)
+    file = follow(known, path)
     if path and file is not None and file.kind != "directory":
         return Selection(f"file:{file.tarsum}", (replace(file, path=path),), path)
     top = file.path if file is not None else path
@@ -148,11 +150,11 @@ def _selection(known: Mapping[str, ContextFile], path: str) -> Selection:
 
 
 def _sum(known: Mapping[str, ContextFile], path: str) -> str:
-    file = _follow(known, path)
+    file = follow(known, path)
     return file.tarsum if file is not None else path
 
 
-def _follow(known: Mapping[str, ContextFile], path: str) -> ContextFile | None:
+def follow(known: Mapping[str, ContextFile], path: str) -> ContextFile | None:
     """Return the file that a path leads to, through symbolic links, never out of the context."""
     for _ in range(40):  # Linux gives up after 40 links too
         file = known.get(path)

@@ -14,7 +14,11 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]")
 
 
 class ExpansionError(ValueError):
-    """A `${...}` that Docker would refuse; the message says which and why."""
+    """A `${...}` that Docker would refuse; the message says which and why, `docker` what dockerd says."""
+
+    def __init__(self, what: str, docker: str = "") -> None:
+        super().__init__(what)
+        self.docker = docker or what
 
 
 def expand(word: str, env: Mapping[str, str], escape: str = "\\") -> str:
@@ -140,7 +144,8 @@ class _Lexer:
         if modifier == "?":
             if is_set:
                 return value
-            raise ExpansionError(f"{name} is not set: {word or 'the Dockerfile demands it'}")
+            why = word or ("is not allowed to be empty" if colon else "is not allowed to be unset")
+            raise ExpansionError(f"{name} is not set: {word or 'the Dockerfile demands it'}", f"{name}: {why}")
         if modifier in ("#", "%"):
             return _cut(value, word, modifier == "#", doubled)
         if modifier == "/":

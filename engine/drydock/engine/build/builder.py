@@ -231,7 +231,8 @@ def _begin(site: Site, stage: Stage) -> Generator[Message, None, Step]:
     settings = Settings.of(image.id if image else "", config, values, site.request.given, site.dockerfile.escape)
     at = Step(site, stage, settings, image)
     if waiting:
-        yield say(f"# Executing {len(waiting)} build trigger{'s' if len(waiting) > 1 else ''}\n")
+        yield say(f"# Executing {len(waiting)} build trigger")
+        yield from map(say, ["s"] * (len(waiting) > 1) + ["\n"])
         for i in triggers(replace(SCRATCH, onbuild=waiting)):
             yield from take(at, i, -1)
     return at

@@ -5,6 +5,7 @@ Source: moby builder/dockerfile/evaluator.go (setDefaultPath), image/cache/compa
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,11 +42,23 @@ def with_path(config: Config) -> Config:
     return {**config, "Env": env}
 
 
+def clean(path: str) -> str:
+    """Return the working directory as a container has it.
+
+    >>> clean("/w/"), clean("")
+    ('/w', '')
+    """
+    return "/" + posixpath.normpath(path).lstrip("/") if path else ""
+
+
+COMPARED = ("AttachStdout", "AttachStderr", "User", "OpenStdin", "Tty", "Cmd", "Env", "Labels", "ExposedPorts",
+            "Entrypoint", "Volumes")  # fmt: skip
+
+
 def comparable(config: Mapping[str, Any] | None) -> Config:
-    """Return what of a step's configuration the cache compares: all but the image it stood on and the host's name.
+    """Return what of a step's configuration the cache compares; the rest is in the parents' Cmd.
 
     >>> comparable({"Hostname": "a", "Labels": {}, "Cmd": ["x"]}) == comparable({"Image": "b", "Cmd": ["x"]})
     True
     """
-    kept = {key: value for key, value in (config or {}).items() if key not in ("Hostname", "Image", "ArgsEscaped")}
-    return {key: value for key, value in kept.items() if value not in (None, "", {}, [], False, 0)}
+    return {key: value for key in COMPARED if (value := (config or {}).get(key))}

@@ -11,6 +11,7 @@ import io
 import lzma
 import os
 import posixpath
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,7 +130,7 @@ def _one(found: Unpacked, path: str, header: Header, content: Content, out: Bina
     link = clean(header.link.lstrip("/"), WHERE) if header.kind == "hardlink" else header.link
     owner = (header.uid, header.gid)
     running = start_tarsum(
-        *(header.name.rstrip("/"), header.kind, header.size, header.raw_mode, header.link, owner, header.xattrs)
+        *(header.name.rstrip("/"), header.kind, header.size, header.raw_mode, header.link, owner), xattrs=header.xattrs
     )
     if header.kind == "file":
         found.slices[path] = Slice(spool, out.tell(), header.size)
@@ -147,7 +148,8 @@ def _one(found: Unpacked, path: str, header: Header, content: Content, out: Bina
         if folder in found.entries:
             break
         # A folder that the tar does not list is known to the cache by its name alone (archive.go: Hash).
-        found.entries[folder], found.sums[folder] = Entry(folder, "directory", mode=0o755), folder
+        found.entries[folder] = Entry(folder, "directory", mode=0o755, mtime=time.time())
+        found.sums[folder] = folder
 
 
 def _above(path: str) -> Iterator[str]:

@@ -56,6 +56,8 @@ class Draft:
             for path in [p for p in self.changes if p.startswith(entry.path + "/")]:
                 del self.changes[path]
             self.opaque.discard(entry.path)
+        if entry.kind == "symlink":
+            entry = replace(entry, mode=0o777)  # Linux gives a link no other
         self.changes[entry.path] = New(entry, source)
         if old is not None and old.kind == "directory" and entry.kind != "directory":
             self.view.tree.apply(Layer("", "", 0, whiteouts=(entry.path,)), len(self.view.levels))
@@ -74,6 +76,7 @@ class Draft:
 
     def done(self) -> tuple[New, ...]:
         """Return all changes, with the directories they lie in; a directory in which a name came has a new time."""
+        self._first_names()
         touched = {path.rpartition("/")[0] for path, change in self.changes.items() if self._is_new(path, change)}
         changes = [*self.changes.values(), *(New.opaque(path) for path in sorted(self.opaque))]
         complete = with_parents(changes, self.before)
@@ -83,6 +86,22 @@ class Draft:
             else change
             for change in complete
         )
+
+    def _first_names(self) -> None:
+        """Let the first name of a file, in the order of the layer, be the file, and its other names links to it."""
+        groups: dict[str, list[str]] = {}
+        for path, change in self.changes.items():
+            target = path
+            while self.changes[target].entry.kind == "hardlink" and self.changes[target].entry.link in self.changes:
+                target = self.changes[target].entry.link
+            if change.entry.kind == "hardlink":
+                groups.setdefault(target, [target]).append(path)
+        for target, names in groups.items():
+            file = self.changes[target]
+            first, *others = sorted(names, key=lambda path: path.split("/"))
+            self.changes[first] = New(replace(file.entry, path=first), file.source)
+            link = replace(file.entry, kind="hardlink", size=0, digest="", link=first)
+            self.changes |= {path: New(replace(link, path=path)) for path in others}
 
     def _is_new(self, path: str, change: New) -> bool:
         old = self.before.lookup(path, follow=False)
@@ -143,7 +162,7 @@ def _folder(draft: Draft, view: View, top: str, target: str, owner: Owner | None
         path = f"{target}/{entry.path[len(top) :].lstrip('/')}".lstrip("/")
         first = names.setdefault(_file_of(view, entry.path), path)
         if entry.kind == "file" and first != path:
-            draft.put(Entry(path, "hardlink", mode=entry.mode, mtime=entry.mtime, link=first))
+            draft.put(owned(replace(entry, path=path, kind="hardlink", size=0, digest="", link=first), owner))
         else:
             draft.put(owned(replace(entry, path=path), owner), source=_content(view, entry))
 
@@ -175,6 +194,10 @@ def _archive(draft: Draft, held: Unpacked, target: str) -> None:
         there = draft.view.lookup(link, follow=False) if entry.kind == "hardlink" else None
         if entry.kind == "hardlink" and there is None:
             raise CopyFailed(f"link /{link}: no such file or directory")
+        if link in draft.changes and entry.kind == "hardlink":  # what the tar says of one name goes for all
+            first = draft.changes[link]
+            told = replace(first.entry, mode=entry.mode, uid=entry.uid, gid=entry.gid, mtime=entry.mtime)
+            draft.changes[link] = New(told, first.source)
         draft.put(replace(entry, path=f"{folder}/{name}".lstrip("/"), link=link), source=held.slices.get(path))
 
 
@@ -188,7 +211,7 @@ def owned(entry: Entry, owner: Owner | None) -> Entry:
     if owner is None:
         return entry
     mode, xattrs = entry.mode, entry.xattrs
-    if entry.kind == "file":
+    if entry.kind in ("file", "hardlink"):
         mode &= ~stat.S_ISUID
         mode &= ~stat.S_ISGID if mode & stat.S_IXGRP else ~0
         xattrs = tuple(pair for pair in xattrs if pair[0] != "security.capability")

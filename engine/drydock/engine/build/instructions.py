@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from drydock.engine.build.config import Config
+from drydock.engine.build.config import Config, clean
 from drydock.engine.build.copy import copy
 from drydock.engine.build.copying import Draft
 from drydock.engine.build.messages import Message, StepFailed, say, short
@@ -16,9 +16,10 @@ from drydock.engine.build.run import run
 from drydock.engine.build.settings import set_by
 from drydock.engine.build.sources import CopyFailed
 from drydock.engine.build.step import Step
-from drydock.engine.errors import EngineError
+from drydock.engine.errors import BadParameter, EngineError
 from drydock.model.context import Context
 from drydock.model.dockerfile import Instruction
+from drydock.model.expansion import ExpansionError
 from drydock.model.resolve import Resolved
 
 
@@ -28,7 +29,10 @@ def take(at: Step, i: Instruction, index: int) -> Iterator[Message]:
     Raises: EngineError, StepFailed.
     """
     at.container = ""
-    resolved = at.settings.resolve(at.site.dockerfile, at.stage, index, i, NOTHING)
+    try:
+        resolved = at.settings.resolve(at.site.dockerfile, at.stage, index, i, NOTHING)
+    except ExpansionError as error:
+        raise BadParameter(f'failed to process "{unexpanded(at, i)}": {error.docker}') from None
     try:
         yield from STEPS.get(i.keyword, setting)(at, i, resolved)
     except (EngineError, StepFailed):
@@ -37,6 +41,16 @@ def take(at: Step, i: Instruction, index: int) -> Iterator[Message]:
         raise
     if at.container and at.site.request.remove:
         yield say(f"Removing intermediate container {short(at.container)}\n")
+
+
+def unexpanded(at: Step, i: Instruction) -> str:
+    """Return the word of an instruction whose variables cannot be replaced."""
+    for word in [value for _, value in i.pairs] if i.keyword in ("ENV", "LABEL", "ARG") else i.words:
+        try:
+            at.settings.scope.expand(word)
+        except ExpansionError:
+            return word
+    return i.arguments
 
 
 NOTHING = Context()  # a step's files are looked at by the step itself, which has more to say than the model
@@ -52,12 +66,25 @@ def setting(at: Step, i: Instruction, resolved: Resolved) -> Iterator[Message]:
         yield say(" ---> Using cache\n")
         return
     yield at.begin()
-    at.commit(in_container(config, at.container), None)
+    at.commit(in_container(at, config), None)
 
 
-def in_container(config: Config, container: str) -> Config:
-    """Return the configuration as dockerd's container has it after its creation (daemon/create.go)."""
-    return {**config, "Hostname": short(container), "Labels": config["Labels"] or {}}
+def in_container(at: Step, config: Config) -> Config:
+    """Return the configuration as dockerd's container has it after its creation: completed by the image's.
+
+    Source: daemon/commit.go (merge), daemon/create.go. The health check is one object there, so that what is filled in
+    shows in the new image too.
+    """
+    image = (at.image.config.get("config") or {}) if at.image else {}
+    if config.get("Healthcheck") and image.get("Healthcheck"):
+        config = config | {"Healthcheck": {**image["Healthcheck"], **config["Healthcheck"]}}
+        at.settings.config["Healthcheck"] = config["Healthcheck"]
+    return config | {
+        "Hostname": short(at.container),
+        "WorkingDir": clean(config["WorkingDir"]),
+        "Entrypoint": config["Entrypoint"] or image.get("Entrypoint"),
+        "Labels": config["Labels"] or {},
+    }
 
 
 def workdir(at: Step, i: Instruction, resolved: Resolved) -> Iterator[Message]:
@@ -74,7 +101,7 @@ def workdir(at: Step, i: Instruction, resolved: Resolved) -> Iterator[Message]:
         draft.folder(draft.view.resolve(path), (0, 0))
     except CopyFailed:
         raise EngineError(f"Cannot mkdir: {path} is not a directory") from None
-    at.commit(in_container(config, at.container), at.site.layers.write(draft.done()))
+    at.commit(in_container(at, config), at.site.layers.write(draft.done()))
 
 
 STEPS: dict[str, Callable[[Step, Instruction, Resolved], Iterator[Message]]] = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from drydock.engine.errors import BadParameter, EngineError
-from drydock.model.reference import InvalidReference, Reference
+from drydock.engine.images.catalogue import parse
 
 FALSE = ("", "0", "no", "false", "none")
 Query = Mapping[str, Sequence[str]]
@@ -126,9 +126,9 @@ def checked_tags(names: Sequence[str]) -> tuple[str, ...]:
         if not name:
             continue
         try:
-            reference = Reference.parse(name)
-        except InvalidReference:
-            raise EngineError("invalid reference format") from None
+            reference = parse(name)
+        except BadParameter as error:
+            raise EngineError(str(error)) from None  # of the kind that dockerd's API makes it: 500
         if reference.digest:
             raise EngineError("build tag cannot contain a digest")
         found[replace(reference, tag=reference.tag or "latest").familiar] = None

@@ -9,10 +9,12 @@ import queue
 import threading
 from collections.abc import Generator, Iterator, Sequence
 
+from drydock.engine.build.copying import Draft
 from drydock.engine.build.messages import KEEP_ALIVE, Message, Output, StepFailed, say, short
 from drydock.engine.build.step import BUILDKIT, Step
 from drydock.engine.errors import EngineError
-from drydock.engine.snapshots import Journal, New, Snapshot
+from drydock.engine.snapshots import Journal, New, Snapshot, View
+from drydock.engine.snapshots.change import parents
 from drydock.model.dockerfile import Instruction
 from drydock.model.resolve import PROXIES, Resolved
 
@@ -34,26 +36,44 @@ def run(at: Step, i: Instruction, resolved: Resolved) -> Iterator[Message]:
         return
     yield at.begin()
     snapshot = at.site.snapshots.create(at.container, at.chain(), at.site.kind())
+    volumes = tuple(at.settings.config["Volumes"] or ())
     try:
+        if volumes and (missing := mount_points(at.site.layers.view(at.chain()), volumes)):
+            snapshot.write(missing)
         code, journal = yield from _process(at, snapshot, command, dict(resolved.args))
         if code:
             raise StepFailed(" ".join(command), code)
-        changes = outside(snapshot.changes(journal), tuple(at.settings.config["Volumes"] or ()))
-        layer = at.site.layers.write(changes)
+        changes = snapshot.changes(journal)
+        kept = outside(changes, at.site.layers.view(at.chain()), volumes) if volumes else changes
+        layer = at.site.layers.write(kept)
         at.commit(config, layer)
+        if kept is changes:
+            snapshot.keep(at.chain())
     finally:
         snapshot.remove()
 
 
-def outside(changes: Sequence[New], volumes: Sequence[str]) -> tuple[New, ...]:
-    """Return the changes that are not in a volume: what a RUN writes there is lost, as it is in Docker.
+def mount_points(view: View, volumes: Sequence[str]) -> tuple[New, ...]:
+    """Return the directories that a container makes so that its volumes can be mounted: they stay in the layer."""
+    draft = Draft(view)
+    for volume in volumes:
+        draft.folder(draft.view.resolve(volume), (0, 0))
+    return draft.done()
 
-    >>> from drydock.model.layer import Entry
-    >>> [one.entry.path for one in outside([New(Entry(p, "file")) for p in ("data", "data/a", "b")], ["/data"])]
-    ['data', 'b']
-    """
-    inside = tuple(volume.strip("/") + "/" for volume in volumes)
-    return tuple(one for one in changes if not one.entry.path.startswith(inside)) if inside else tuple(changes)
+
+def outside(changes: Sequence[New], before: View, volumes: Sequence[str]) -> tuple[New, ...]:
+    """Return the changes that are not in a volume: what a RUN writes there is lost, as it is in Docker."""
+    roots = tuple(before.resolve(volume) for volume in volumes)
+    inside = tuple(f"{root}/" for root in roots)
+    old = {root for root in roots if before.lookup(root) is not None}
+    kept = [one for one in changes if not one.entry.path.startswith(inside) and one.entry.path not in old]
+    needed = {folder for one in kept if _changed(one, before) for folder in (one.entry.path, *parents(one.entry.path))}
+    return tuple(one for one in kept if one.entry.path in needed)
+
+
+def _changed(one: New, before: View) -> bool:
+    """Return whether this is more than a directory that is there because of what lies in it."""
+    return one.entry.kind != "directory" or before.lookup(one.entry.path, follow=False) != one.entry
 
 
 def _process(

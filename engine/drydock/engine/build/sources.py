@@ -5,13 +5,17 @@ Sources: moby builder/dockerfile/copy.go (calcCopyInfo, copyWithWildcards), buil
 
 from __future__ import annotations
 
+import grp
 import posixpath
+import pwd
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from drydock.engine.errors import EngineError
 from drydock.engine.snapshots import View
-from drydock.model.context import Context, ContextFile, Selection, classic_hash, select, start_tarsum
+from drydock.model.context import Context, ContextFile, Selection, classic_hash, follow, select, start_tarsum
 from drydock.model.layer import Entry
 
 GO_TYPE_BITS = {"file": 0o100000, "directory": 0o040000, "symlink": 0o120000, "fifo": 0o010000}
@@ -58,9 +62,14 @@ def selected(context: Context, source: str) -> tuple[Selection, ...]:
         raise CopyFailed(f"forbidden path outside the build context: {path} ()")
     found = select(context, [path])
     if not found and not wild(path):
-        missing = "file not found in build context or excluded by .dockerignore"
-        raise CopyFailed(f"{missing}: stat {path}: file does not exist")
+        raise CopyFailed(f"{MISSING}: stat {path}: file does not exist")
+    for one in found:
+        if one.path in context.by_path and follow(context.by_path, one.path) is None:  # a link to nothing
+            raise CopyFailed(f"{MISSING}: stat {one.path}: file does not exist")
     return found
+
+
+MISSING = "file not found in build context or excluded by .dockerignore"
 
 
 def look_at(view: View, source: str) -> Context:
@@ -69,14 +78,11 @@ def look_at(view: View, source: str) -> Context:
     Only these files are read: an image has many thousands.
     """
     path = source.removeprefix("/").removeprefix("./").rstrip("/")
-    if wild(path):
-        wanted = list(_matching(view, path))
-    else:
-        wanted = [path]
-        if view.lookup(path) is None:
-            raise CopyFailed(f"stat {path}: file does not exist")
+    wanted = list(_matching(view, path)) if wild(path) else [path]
     found: dict[str, ContextFile] = {}
     for one in wanted:
+        if view.lookup(one) is None:  # a link to nothing
+            raise CopyFailed(f"stat {one}: file does not exist")
         _seen(view, one, found)
     return Context(tuple(found.values()))
 
@@ -101,7 +107,7 @@ def _seen(view: View, top: str, found: dict[str, ContextFile]) -> None:
     while todo:
         path = todo.pop()
         for entry in view.walk(path):
-            if entry.path in found:
+            if entry.path in found or not entry.path:
                 continue
             found[entry.path] = _summed(view, entry)
             if entry.kind == "symlink" and (target := view.lookup(entry.path)) is not None:
@@ -115,12 +121,26 @@ def _summed(view: View, entry: Entry) -> ContextFile:
     mode = entry.mode | GO_TYPE_BITS.get(entry.kind, 0)
     security = [(name, value) for name, value in entry.xattrs if name == "security.capability"]
     size = entry.size if entry.kind == "file" else 0
-    running = start_tarsum(entry.path, entry.kind, size, mode, entry.link, (entry.uid, entry.gid), security)
+    owner = (entry.uid, entry.gid)
+    running = start_tarsum(
+        *(entry.path, entry.kind, size, mode, entry.link, owner), names=host_names(owner), xattrs=security
+    )
     if entry.kind == "file":
         with view.open(entry.path) as content:
             while chunk := content.read(1 << 20):
                 running.update(chunk)
     return ContextFile(entry.path, entry.kind, size, entry.mode, "", entry.link, running.hexdigest())
+
+
+@lru_cache(1024)
+def host_names(owner: tuple[int, int]) -> tuple[str, str]:
+    """Return what this machine calls the owner: Go's tar.FileInfoHeader asks /etc/passwd, so a sum depends on it."""
+    user, group = "", ""
+    with suppress(KeyError):
+        user = pwd.getpwuid(owner[0]).pw_name
+    with suppress(KeyError):
+        group = grp.getgrgid(owner[1]).gr_name
+    return user, group
 
 
 def source_hash(names: Sequence[str]) -> str:

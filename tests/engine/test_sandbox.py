@@ -182,7 +182,7 @@ def test_a_working_folder_is_made(box):
 def test_without_a_network_there_is_none(box):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        reach = f"nc -w 2 127.0.0.1 {port} </dev/null >/dev/null 2>&1 && echo reached || echo out of reach"
+        reach = f"nc -w 2 127.0.0.1 {port} -e true 2>/dev/null && echo reached || echo out of reach"
         assert box.run("sh", "-c", reach, network="host") == (0, "reached\n")
         assert box.run("sh", "-c", reach, network="none") == (0, "out of reach\n")
 

@@ -141,7 +141,8 @@ def _traced(spec: Spec, process: Process, child: Child) -> NoReturn:
     command = proot.command(spec, process)
     _stdio(process, child, "/dev/ptmx")
     _limits(spec, keep=0)
-    rules = filters.HIDDEN + filters.DENIED + filters.UNTRANSLATED + filters.OWNERSHIP + filters.EXITS
+    rules = filters.HIDDEN + filters.DENIED + filters.UNTRANSLATED
+    rules += filters.OWNERSHIP + filters.GROUPS + filters.EXITS
     if spec.network == "none":
         rules += filters.NO_NETWORK
     _exec(command, proot.environment(process, spec), rules, child)
@@ -161,7 +162,7 @@ def _become(spec: Spec, process: Process, child: Child) -> NoReturn:
         why = (error.strerror or "").lower()
         raise lookup.failed(f"chdir to cwd ({process.cwd!r}) set in config.json failed: {why}", 126) from None
     _limits(spec, keep=spec.capabilities)
-    rules = filters.HIDDEN + filters.DENIED
+    rules = filters.HIDDEN + filters.DENIED + filters.GROUPS
     if process.uid == 0:  # who is not root may become nobody and give nothing away: the kernel's own answers are right
         rules += filters.ONE_USER + filters.OWNERSHIP
     _exec([path, *process.args], env, rules, child)

@@ -94,7 +94,9 @@ class Exec:
         if self.tty and not any(one.startswith("TERM=") for one in env):
             env.append("TERM=xterm")
         cwd = mine.get("WorkingDir") or config.get("WorkingDir") or "/"
-        return Process(tuple(mine["Cmd"]), tuple(names.with_home(env, who.home)), cwd, who.uid, who.gid, self.tty, size)
+        return Process(
+            tuple(mine["Cmd"]), tuple(names.with_home(env, who.home)), cwd, who.uid, who.gid, self.tty, size, who.groups
+        )
 
     def _follow(self, program: Started, stdio: Stdio) -> None:
         self.exit_code = program.wait()

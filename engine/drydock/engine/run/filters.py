@@ -39,6 +39,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "fchown": (93, 55),
     "fchownat": (260, 54),
     "fsetxattr": (190, 7),
+    "getgroups": (115, 158),
     "getxattrat": (464, 464),
     "io_uring_setup": (425, 425),
     "keyctl": (250, 219),
@@ -107,6 +108,9 @@ ONE_USER = _each(
     FAKE,
     *("setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid", "setfsgid"),
 )
+
+# The engine answers with the image's groups of the user: the kernel would show the caller's own, as "nogroup".
+GROUPS = _each(NOTIFY, "getgroups")
 
 OWNERSHIP = (
     *_each(NOTIFY, "chown", "lchown", "fchown", "fchownat", "setxattr", "lsetxattr", "fsetxattr"),

@@ -155,13 +155,16 @@ class Life:
     def _run(self, net: Mapping[str, Any]) -> None:
         snapshot = self.snapshot
         private = self.folder / "private"
-        who = users.find_in(snapshot.view(), self.config.get("User") or "")
+        view = snapshot.view()
+        who = users.find_in(view, self.config.get("User") or "")
+        who = users.with_groups(who, self.host_config.get("GroupAdd") or (), view)
         env = names.with_home(self.environment(), who.home)
         size = (self.host_config.get("ConsoleSize") or [0, 0])[:2]
         process = Process(
             *((self.path, *self.args), tuple(env), self.config.get("WorkingDir") or "/", who.uid, who.gid),
             tty=self.tty,
             size=(int(size[0]), int(size[1])),
+            groups=who.groups,
         )
         mounts = arranged.mounts(private, self.config, self.host_config, self.mounts, net)
         more = {

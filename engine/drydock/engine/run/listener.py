@@ -17,6 +17,7 @@ import os
 import select
 import stat
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,8 @@ class Call:
 class Listener:
     """Answers the notifications of one filter."""
 
-    def __init__(self, fd: int, notes: Notes, tree: str = "") -> None:
-        self.fd, self.notes = fd, notes
+    def __init__(self, fd: int, notes: Notes, tree: str = "", groups: Sequence[int] = ()) -> None:
+        self.fd, self.notes, self.groups = fd, notes, groups
         self.tree = tree  # rung C: the container's root as the host sees it
         self.tracees: list[Tracee] = []  # rung C: whose exit code is wanted
         self.column = list(filters.AUDIT_ARCH).index(os.uname().machine)
@@ -118,6 +119,8 @@ class Listener:
                 if one.pid == call.pid or Path(f"/proc/{one.pid}/task/{call.pid}").exists():
                     one.code = call.args[0] & 0xFF
             raise PassOn
+        if call.name == "getgroups":
+            return self._groups(call)
         if call.name.startswith("mknod"):
             return self._device(call)
         fd = self._target(call)
@@ -129,11 +132,21 @@ class Listener:
         finally:
             os.close(fd)
 
+    def _groups(self, call: Call) -> int:
+        if call.args[0]:
+            if call.args[0] < len(self.groups):
+                return -errno.EINVAL
+            with Path(f"/proc/{call.pid}/mem").open("r+b", buffering=0) as memory:
+                os.pwrite(memory.fileno(), struct.pack(f"={len(self.groups)}I", *self.groups), call.args[1])
+        return len(self.groups)
+
     def _owner(self, fd: int, uid: int, gid: int) -> int:
         path = self._inside(fd)
         if path is None or (uid, gid) == (-1, -1):
             return 0
         place, found = f"/proc/self/fd/{fd}", os.fstat(fd)
+        if stat.S_ISREG(found.st_mode):
+            self._take_privileges(place, path, found.st_mode)
         noted = self._noted(place, path)
         owner = tuple(old if new == -1 else new for old, new in zip(noted, (uid, gid), strict=True))
         # On rung C a file with a second name may be another container's as well; what is noted on it shows there.
@@ -142,6 +155,15 @@ class Listener:
             self.notes.owners[path] = (owner[0], owner[1])
             os.utime(place, ns=(found.st_atime_ns, found.st_mtime_ns))  # has overlay copy it up
         return 0
+
+    def _take_privileges(self, place: str, path: str, mode: int) -> None:
+        """Clear setuid, setgid and capabilities, as the kernel does for whoever gives a program away."""
+        left = mode & ~stat.S_ISUID
+        if mode & stat.S_IXGRP:
+            left &= ~stat.S_ISGID
+        if left != mode:
+            Path(place).chmod(stat.S_IMODE(left))
+        self.notes.xattrs.pop(path, None)
 
     def _noted(self, place: str, path: str) -> tuple[int, int]:
         try:

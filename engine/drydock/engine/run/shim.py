@@ -47,11 +47,11 @@ class Shim:
 
     def run(self, stdio: Sequence[int]) -> None:
         """Start the main program and serve until it has ended."""
-        made = []
+        made: list[str] = []
         if self.spec.rung == "C":
             proot.prepare(self.spec)
             made = proot.mount_points(self.spec)
-        if not self.start(MAIN, enter.first(self.spec, self.stage), stdio, made):
+        if not self.start(MAIN, enter.first(self.spec, self.stage), stdio, self.spec.process.groups, made):
             return
         self.watch(self.wakeup, self.collect)
         self.poll.register(self.channel, select.POLLIN)
@@ -70,7 +70,14 @@ class Shim:
         self.ready[fd] = then
         self.poll.register(fd, select.POLLIN)
 
-    def start(self, number: int, what: Callable[[Child], NoReturn], stdio: Sequence[int], made: list[str]) -> bool:
+    def start(
+        self,
+        number: int,
+        what: Callable[[Child], NoReturn],
+        stdio: Sequence[int],
+        groups: Sequence[int],
+        made: Sequence[str] = (),
+    ) -> bool:
         """Start a program and tell the engine of it: its process ID, or why there is none."""
         pid, told, files, listener = self._follow(number, what, stdio)
         if "error" in told:
@@ -78,10 +85,10 @@ class Shim:
             frames.send(self.channel, {"failed": number, "message": told["error"], "code": told["code"]})
         else:
             self.running[number] = pid
-            self._listen(number, listener)
+            self._listen(number, listener, groups)
             frames.send(
                 self.channel,
-                {"started": number, "pid": self.running[number], "made": made + told.get("made", [])},
+                {"started": number, "pid": self.running[number], "made": [*made, *told.get("made", [])]},
                 files,
             )
         for fd in files:
@@ -113,10 +120,10 @@ class Shim:
                     files += got[1]
         return told["pid"], told, files, listener
 
-    def _listen(self, number: int, fd: int) -> None:
+    def _listen(self, number: int, fd: int, groups: Sequence[int]) -> None:
         """Serve the filter of a new program; on rung C, watch the program behind PRoot as well."""
         tree = self.spec.root.tree if self.spec.rung == "C" else ""
-        listener = Listener(fd, self.notes, tree)
+        listener = Listener(fd, self.notes, tree, groups)
         if fd >= 0:
             with suppress(OSError):  # it has ended already
                 listener.know_root(self.running[MAIN])
@@ -144,7 +151,7 @@ class Shim:
         match message:
             case {"exec": process, "number": int(number)}:
                 wanted = Process.of(process)
-                self.start(number, enter.another(self.spec, wanted, self.running[MAIN]), fds, [])
+                self.start(number, enter.another(self.spec, wanted, self.running[MAIN]), fds, wanted.groups)
             case {"kill": int(what), "number": int(number)}:
                 self.kill(number, what)
             case {"pause": bool(pause)}:

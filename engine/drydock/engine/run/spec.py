@@ -55,6 +55,7 @@ class Process:
     gid: int = 0
     tty: bool = False
     size: tuple[int, int] = (0, 0)  # rows and columns of the terminal
+    groups: tuple[int, ...] = ()  # what getgroups(2) answers
 
     @classmethod
     def of(cls, wire: Mapping[str, Any]) -> Self:

@@ -52,7 +52,7 @@ class Steps:
         except BadParameter as error:
             raise CannotStart(str(error), 126) from None
         environment = names.with_home(env, who.home)
-        process = Process(tuple(args), tuple(environment), cwd or "/", who.uid, who.gid)
+        process = Process(tuple(args), tuple(environment), cwd or "/", who.uid, who.gid, groups=who.groups)
         self.sandbox.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="step-", dir=self.sandbox.folder) as private:
             mounts = names.files(Path(private), hostname or snapshot.key[:12], extra_hosts)

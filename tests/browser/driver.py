@@ -73,6 +73,7 @@ def server(home: Path, extra: dict[str, str] | None = None):
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--ServerApp.port={port}"]
     command += ["--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={token}"]
     command += [f"--ServerApp.root_dir={root}", "--LabApp.expose_app_in_browser=True"]
+    command += ["--JupyterNotebookApp.expose_app_in_browser=True"]
     folders = {"CONFIG_DIR": "config", "RUNTIME_DIR": "runtime"}
     env = os.environ | {f"JUPYTER_{name}": str(home / folder) for name, folder in folders.items()} | (extra or {})
     env |= {"JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces")}
@@ -125,9 +126,9 @@ class Tab:
             self.offsite.append(route.request.url)
             route.abort()
 
-    def open(self, name: str) -> None:
-        """Open a notebook and wait until its kernel is idle."""
-        place = f"{self.lab.url}/lab/tree/{name}?reset&token={self.lab.token}"
+    def open(self, name: str, app: str = "lab/tree") -> None:
+        """Open a notebook in JupyterLab, or by "notebooks" in Notebook 7, and wait until its kernel is idle."""
+        place = f"{self.lab.url}/{app}/{name}?reset&token={self.lab.token}"
         self.page.goto(place, wait_until="domcontentloaded", timeout=60_000)
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         kernel = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status"

@@ -198,3 +198,11 @@ def test_layers_are_walked_with_the_arrow_keys_and_a_file_is_followed(tab):
     tab.theme("JupyterLab Light")
     narrow(tab, box)
     tab.shoot(".dd-layerstack", "layers-narrow")
+
+
+def test_the_widgets_draw_in_notebook_7_too(tab):
+    tab.open(tab.lab.write("seven.ipynb", QUESTION, IMAGE), app="notebooks")
+    tab.run_all()
+    for widget in (".dd-question", ".dd-layerstack"):
+        tab.page.locator(widget).first.wait_for(timeout=60_000)
+    tab.page.locator(".dd").first.wait_for()

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 pytestmark = pytest.mark.browser
 
@@ -198,3 +199,24 @@ def test_layers_are_walked_with_the_arrow_keys_and_a_file_is_followed(tab):
     tab.theme("JupyterLab Light")
     narrow(tab, box)
     tab.shoot(".dd-layerstack", "layers-narrow")
+
+
+def test_the_widgets_draw_in_notebook_7_too(tab):
+    tab.open(tab.lab.write("seven.ipynb", QUESTION, IMAGE), app="notebooks")
+    tab.run_all()
+    for widget in (".dd-question", ".dd-layerstack"):
+        tab.page.locator(widget).first.wait_for(timeout=60_000)
+    tab.page.locator(".dd").first.wait_for()
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_axe_finds_nothing_serious_in_any_widget(tab, theme):
+    tab.open(tab.lab.write("axe.ipynb", QUESTION, BUILD, IMAGE))
+    tab.theme(theme)
+    tab.run_all()
+    for widget in (".dd-question", ".dd-buildcache", ".dd-layerstack"):
+        tab.page.locator(widget).first.wait_for(timeout=60_000)
+    found = Axe().run(tab.page, {"include": [".dd"]}).response
+    assert len(found["passes"]) > 5  # it did look
+    bad = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
+    assert [(one["id"], one["nodes"][0]["html"][:300]) for one in bad] == []

@@ -25,6 +25,14 @@ def folder(daemon, daemon_url, buildx, tmp_path, monkeypatch, busybox):
     return tmp_path / "context"
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT raises KeyboardInterrupt, also where the tests run in a background that ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def write(folder, *lines):
     (folder / "Dockerfile").write_text("\n".join([f"FROM {BASE}", f"ENV UNIQUE={time.time_ns()}", *lines]))
 
@@ -56,7 +64,7 @@ def test_output_and_times_belong_to_their_step(folder, daemon):
 
 
 @pytest.mark.docker
-def test_an_interrupt_cancels_the_build_and_the_finished_steps_are_kept(folder, daemon):
+def test_an_interrupt_cancels_the_build_and_the_finished_steps_are_kept(folder, daemon, interruptible):
     write(folder, "RUN echo kept", "RUN echo begun && sleep 60")
     run = kit.build(folder, client=daemon)
     with pytest.raises(KeyboardInterrupt):

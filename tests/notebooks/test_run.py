@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import time
 import tomllib
 from pathlib import Path
 
@@ -14,8 +13,7 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 NAMES = [path.stem for path in NOTEBOOKS]
-LONGEST = 120  # seconds: what the course promises for two cores; only where nothing else runs can it be measured
-ALONE = os.environ.get("CI") == "true"
+PATIENCE = 600  # seconds for one cell: ends a cell that hangs. How long a notebook takes, benchmarks/notebooks.py says
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
 
 
@@ -39,7 +37,7 @@ def run(path, url, home):
     """Execute a notebook as nobody watching would, and return it with its outputs."""
     environment = dict(os.environ, DOCKER_HOST=url, DRYDOCK_HOME=str(home), IPYTHONDIR=str(home / "ipython"))
     notebook = read(path)
-    client = NotebookClient(notebook, timeout=3 * LONGEST, resources={"metadata": {"path": str(path.parent)}})
+    client = NotebookClient(notebook, timeout=PATIENCE, resources={"metadata": {"path": str(path.parent)}})
     client.execute(env=environment)
     return notebook
 
@@ -56,10 +54,9 @@ def lab_images(daemon):
 
 @pytest.mark.docker
 @EACH
-def test_notebook_runs_unattended_in_time_and_leaves_no_image(path, copy, daemon, daemon_url, tmp_path):
-    before, started = lab_images(daemon), time.monotonic()
+def test_notebook_runs_unattended_and_leaves_no_image(path, copy, daemon, daemon_url, tmp_path):
+    before = lab_images(daemon)
     notebook = run(copy / path.name, daemon_url, tmp_path / "home")
-    assert time.monotonic() - started < (LONGEST if ALONE else 3 * LONGEST)
     assert lab_images(daemon) <= before
     told = TOLD.get(path.stem, {})
     missing = [(id, words) for id, words in told.items() if not re.search(words, said(notebook, id), re.DOTALL)]

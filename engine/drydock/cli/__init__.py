@@ -34,9 +34,7 @@ def _others(words: list[str]) -> int:
     from drydock.client import EngineUnavailable, connect
     from drydock.lessons import command
 
-    parser = argparse.ArgumentParser(
-        prog="drydock", description="Containers, hands on."
-    )
+    parser = argparse.ArgumentParser(prog="drydock", description="Containers, hands on.")
     parser.add_argument("--version", action="version", version=f"drydock {version('drydock')}")
     commands = parser.add_subparsers(dest="command", required=True)
     examining = commands.add_parser("doctor", help="say which engine answers and what of the course works here")

@@ -13,6 +13,7 @@ import json
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -26,8 +27,9 @@ from drydock.engine.run.execs import Exec
 from drydock.engine.run.fill import fill
 from drydock.engine.run.output import now
 from drydock.engine.run.sandbox import Sandbox
-from drydock.engine.snapshots import Snapshots
+from drydock.engine.snapshots import New, Snapshot, Snapshots
 from drydock.engine.snapshots.journal import Journal
+from drydock.model.layer import Entry
 
 TAKEN = (
     'Conflict. The container name "/{name}" is already in use by container "{id}". '
@@ -35,6 +37,25 @@ TAKEN = (
 )
 KILLED = 137
 Emit = Callable[[str, str, str, Mapping[str, str]], None]
+
+
+def make_folder(snapshot: Snapshot, path: str) -> None:
+    """Make the working directory where the image has none, as dockerd does when a container is made.
+
+    Raises: EngineError where something else is in its place.
+    """
+    view = snapshot.view()
+    missing: list[New] = []
+    done = ""
+    for part in view.resolve(path).split("/"):
+        done = f"{done}/{part}".lstrip("/")
+        found = view.lookup(done) if done else view.lookup("")
+        if found is None:
+            missing.append(New(Entry(done, "directory", mode=0o755, mtime=time.time())))
+        elif found.kind != "directory":
+            raise EngineError(f"Cannot mkdir: {path} is not a directory")
+    if missing:
+        snapshot.write(missing)
 
 
 class Containers:
@@ -89,6 +110,7 @@ class Containers:
             self.check_name(chosen)
             snapshot = self.snapshots.create(id, record.layers, self.sandbox.rung.kind)
             try:
+                make_folder(snapshot, whole["WorkingDir"])
                 for place in places:
                     if place.pop("Fresh", False):
                         fill(snapshot.view(), place["Destination"], Path(place["Source"]))
@@ -119,7 +141,7 @@ class Containers:
     def check_name(self, name: str) -> None:
         """Refuse a name that is none, or that another container has."""
         if not settled.NAME.fullmatch(name):
-            raise BadParameter(settled.BAD_NAME.format(name=name[:80]))
+            raise BadParameter(settled.BAD_NAME.format(name=f"/{name[:80]}"))
         for one in self._all.values():
             if one.name == name:
                 raise Conflict(TAKEN.format(name=name, id=one.id))

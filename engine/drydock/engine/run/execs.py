@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drydock.engine.errors import Conflict
-from drydock.engine.run import names, users
+from drydock.engine.errors import Conflict, EngineError
+from drydock.engine.run import lookup, names, users
 from drydock.engine.run.output import Output
 from drydock.engine.run.sandbox import Started
 from drydock.engine.run.spec import CannotStart, Process
@@ -20,6 +20,8 @@ from drydock.engine.run.stdio import Attachment, Input, Stdio
 
 if TYPE_CHECKING:
     from drydock.engine.run.container import Container
+
+IN_EXEC = "OCI runtime exec failed: exec failed: unable to start container process: "
 
 
 class Exec:
@@ -44,13 +46,19 @@ class Exec:
         wanted = [number for number, key in ((1, "AttachStdout"), (2, "AttachStderr")) if self.config.get(key)]
         listener = self._output.listen(*wanted)
         self.container.tell(f"exec_start: {' '.join(self.config['Cmd'])}", execID=self.id)
+        try:
+            process = self._process(size or (0, 0))
+        except EngineError:
+            self._output.end()
+            self.exit_code = 126
+            raise
         files = stdio.files()
         try:
-            program = running.exec(self._process(size or (0, 0)), files)
+            program = running.exec(process, files)
         except CannotStart as error:
             stdio.failed()
-            self.exit_code = error.exit_code
-            raise
+            self.exit_code = 126  # whatever it was, as moby daemon/exec.go
+            raise CannotStart(str(error).replace(lookup.PREFIX, IN_EXEC), error.exit_code) from None
         self.running, self.pid = True, program.pid
         stdio.started(program)
         threading.Thread(target=self._follow, args=(program, stdio), daemon=True).start()

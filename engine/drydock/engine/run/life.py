@@ -5,6 +5,7 @@ Source: moby v20.10 daemon/{start,stop,kill,restart,pause,wait,monitor}.go, rest
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from drydock.engine.run.containers import Containers
 
 NOT_RUNNING = "Container {id} is not running"
+# What dockerd makes in a layer of its own; the places of other mounts are the container's change (daemon/initlayer).
+MADE_BY_DOCKER = re.compile(r"dev(/.*)?|proc|sys|etc|etc/(hosts|hostname|resolv\.conf)")
 NO_NETWORK: Mapping[str, Any] = {"mode": "host", "hosts": [], "address": ""}
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0  # s between restarts; doubled each time (moby/restartmanager)
 
@@ -183,7 +186,7 @@ class Life:
             raise
         assert running.main
         stdio.started(running.main)
-        snapshot.ignore.update(running.main.made)
+        snapshot.ignore.update(one for one in running.main.made if MADE_BY_DOCKER.fullmatch(one))
         snapshot.save()
         with self.changed:
             self.running_now = running
@@ -204,6 +207,8 @@ class Life:
             self.ends += 1
             self.changed.notify_all()
         self.save()
+        if self.host_config.get("AutoRemove"):
+            self.house.forget_volumes(self.remove(force=True, volumes=True))
 
     # End
 

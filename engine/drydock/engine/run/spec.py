@@ -17,6 +17,7 @@ class CannotStart(EngineError):
 
     def __init__(self, message: str, exit_code: int = 128) -> None:
         super().__init__(message)
+        self.status = 400 if exit_code in (126, 127) else 500  # moby daemon/errors.go translateContainerdStartErr
         self.exit_code = exit_code  # what `docker run` exits with: 127 not found, 126 not executable
 
 

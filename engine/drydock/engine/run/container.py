@@ -53,7 +53,7 @@ class Container(Life):
         self.stopped_by_hand: bool = record.get("stopped_by_hand", False)
         self.now = State(**record.get("state", {}))
         self.kept_journal = Journal.from_json(record["journal"]) if record.get("journal") else Journal()
-        self.removed = False
+        self.removed = self.leaving = False
         log = (self.host_config.get("LogConfig") or {}).get("Type", "json-file")
         self.output = Output(folder / "log.json", kept=log != "none")
         self.execs: dict[str, Exec] = {}
@@ -103,7 +103,7 @@ class Container(Life):
         record |= {"restart_count": self.restart_count, "stopped_by_hand": self.stopped_by_hand}
         beside = self.folder / "container.new"
         with self.changed:
-            if self.removed:
+            if self.leaving:
                 return
             beside.write_text(json.dumps(record))
             beside.replace(self.folder / "container.json")
@@ -140,7 +140,7 @@ class Container(Life):
         first, last = _moment(since), _moment(until)
 
         def wanted(row: dict[str, Any]) -> bool:
-            return row["stream"] in streams and row["time"] >= first and (not last or row["time"] < last)
+            return row["stream"] in streams and row["time"] >= first and (not last or row["time"] <= last)
 
         return (_framed(row, timestamps) for row in self.output.lines(follow, tail, wanted, cancelled))
 
@@ -230,12 +230,13 @@ class Container(Life):
                     raise Conflict(RUNNING.format(what=what, id=self.id, cure=cure))
                 self.end_now()
             with self.changed:
-                self.removed = True
+                self.leaving = True
                 self.now.Status = "removing"
             self.house.drop(self)
+            self.tell("destroy")
             with self.changed:
+                self.removed = True
                 self.changed.notify_all()
-        self.tell("destroy")
         own = [
             m["Name"] for m in self.mounts if m["Type"] == "volume" and len(m["Name"]) == 64 and not m.get("Inherited")
         ]

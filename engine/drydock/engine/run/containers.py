@@ -10,6 +10,7 @@ Source: moby v20.10 daemon/{create,container,names,prune}.go.
 from __future__ import annotations
 
 import json
+import platform
 import secrets
 import shutil
 import threading
@@ -102,8 +103,9 @@ class Containers:
         words = settled.command(whole)
         settled.number(whole.get("StopSignal") or "TERM")
         id = secrets.token_hex(32)
-        whole.setdefault("Hostname", id[:12])
-        whole["Hostname"] = whole["Hostname"] or id[:12]
+        whole.setdefault("Hostname", "")
+        mine = platform.node() if "host" in (host_config.get("NetworkMode"), host_config.get("UTSMode")) else id[:12]
+        whole["Hostname"] = whole["Hostname"] or mine
         places = [dict(one) for one in mounts]
         with self.lock:
             chosen = settled.named(name.lstrip("/"), {one.name for one in self._all.values()})

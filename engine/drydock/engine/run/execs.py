@@ -41,7 +41,7 @@ class Exec:
             raise Conflict(f"Error: Exec command {self.id} has already run")
         running = self.container.process_tree()
         self._begun = True
-        typed = Input(once=True) if self.config.get("AttachStdin") and not detach else None
+        typed = Input(once=not self.tty) if self.config.get("AttachStdin") and not detach else None
         self._stdio = stdio = Stdio(self._output, typed, self.tty)
         wanted = [number for number, key in ((1, "AttachStdout"), (2, "AttachStderr")) if self.config.get(key)]
         listener = self._output.listen(*wanted)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 NOT_RUNNING = "Container {id} is not running"
 # What dockerd makes in a layer of its own; the places of other mounts are the container's change (daemon/initlayer).
-MADE_BY_DOCKER = re.compile(r"dev(/.*)?|proc|sys|etc|etc/(hosts|hostname|resolv\.conf)")
+MADE_BY_DOCKER = re.compile(r"\.dockerenv|dev(/.*)?|proc|sys|etc|etc/(hosts|hostname|resolv\.conf)")
 NO_NETWORK: Mapping[str, Any] = {"mode": "host", "hosts": [], "address": ""}
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0  # s between restarts; doubled each time (moby/restartmanager)
 
@@ -76,7 +76,8 @@ class Life:
     kept_journal: Journal
     restart_count: int
     stopped_by_hand: bool
-    removed: bool
+    removed: bool  # gone, and everybody was told
+    leaving: bool  # on its way out: it is not written down any more
 
     def __init__(self) -> None:
         self.lock = threading.RLock()  # one change of state at a time
@@ -246,7 +247,7 @@ class Life:
     def _again(self) -> None:
         time.sleep(min(FIRST_PAUSE * 2**self.restart_count, LONGEST_PAUSE))
         with self.lock:
-            if self.removed or self.stopped_by_hand or self.house.closing or not self.now.Restarting:
+            if self.leaving or self.stopped_by_hand or self.house.closing or not self.now.Restarting:
                 return
             self.restart_count += 1
             with suppress(EngineError):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drydock.engine.errors import BadParameter, Conflict, EngineError
-from drydock.engine.run import processes, watching
+from drydock.engine.run import watching
 from drydock.engine.run.execs import Exec
 from drydock.engine.run.life import Life
 from drydock.engine.run.output import Output
@@ -193,7 +193,8 @@ class Container(Life):
         return watching.top(self._pids(), arguments)
 
     def _pids(self) -> list[int]:
-        return [self.pid, *processes.below(self.pid)]
+        running = self.running_now
+        return running.everyone() if running else []
 
     def rename(self, new: str) -> None:
         """Give it another name."""

@@ -37,6 +37,7 @@ TAKEN = (
     "You have to remove (or rename) that container to be able to reuse that name."
 )
 KILLED = 137
+GRACE = 3  # seconds that programs get when the engine stops
 Emit = Callable[[str, str, str, Mapping[str, str]], None]
 
 
@@ -236,9 +237,10 @@ class Containers:
                 one.start()
 
     def close(self) -> None:
-        """Kill what runs: the engine ends."""
+        """End what runs, for the engine ends: each program is asked, and after some seconds made to."""
         self.closing = True
-        running = [one for one in self.all() if one.running]
-        for one in running:
-            with suppress(EngineError):
-                one.kill(9)
+        asked = [threading.Thread(target=one.end_with_engine, args=(GRACE,)) for one in self.all() if one.running]
+        for one in asked:
+            one.start()
+        for one in asked:
+            one.join()

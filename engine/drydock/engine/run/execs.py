@@ -21,6 +21,7 @@ from drydock.engine.run.stdio import Attachment, Input, Stdio
 if TYPE_CHECKING:
     from drydock.engine.run.container import Container
 
+PATIENCE = 10.0  # s that a resize waits for the start (moby daemon/resize.go)
 IN_EXEC = "OCI runtime exec failed: exec failed: unable to start container process: "
 
 
@@ -34,6 +35,7 @@ class Exec:
         self.running, self.pid, self._begun = False, 0, False
         self._output = Output(Path("/nowhere"), kept=False)
         self._stdio: Stdio | None = None
+        self._there = threading.Event()  # it has started
 
     def start(self, detach: bool = False, tty: bool = False, size: tuple[int, int] | None = None) -> Attachment | None:
         """Start it; return the client's connection to it, unless nobody wants one."""
@@ -61,13 +63,18 @@ class Exec:
             raise CannotStart(str(error).replace(lookup.PREFIX, IN_EXEC), error.exit_code) from None
         self.running, self.pid = True, program.pid
         stdio.started(program)
+        self._there.set()
         threading.Thread(target=self._follow, args=(program, stdio), daemon=True).start()
         return None if detach else Attachment(self._output, listener, typed, self.tty)
 
     def resize(self, rows: int, columns: int) -> None:
-        """Tell its terminal how large it is shown."""
-        if self._stdio:
-            self._stdio.resize(rows, columns)
+        """Tell its terminal how large it is shown; the client asks as soon as it may, perhaps before it has one.
+
+        Raises: Conflict where it does not start in time.
+        """
+        if not self._there.wait(PATIENCE) or self._stdio is None:
+            raise Conflict("timeout waiting for exec session ready")
+        self._stdio.resize(rows, columns)
 
     def inspect(self) -> dict[str, Any]:
         """Return what is known of it."""

@@ -5,7 +5,6 @@ Source: moby v20.10 daemon/{start,stop,kill,restart,pause,wait,monitor}.go, rest
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Mapping
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 NOT_RUNNING = "Container {id} is not running"
 # What dockerd makes in a layer of its own; the places of other mounts are the container's change (daemon/initlayer).
-MADE_BY_DOCKER = re.compile(r"\.dockerenv|dev(/.*)?|proc|sys|etc|etc/(hosts|hostname|resolv\.conf)")
 NO_NETWORK: Mapping[str, Any] = {"mode": "host", "hosts": [], "address": ""}
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0  # s between restarts; doubled each time (moby/restartmanager)
 
@@ -88,6 +86,7 @@ class Life:
         self.running_now: Running | None = None
         self.stdio: Stdio | None = None
         self.address = ""
+        self.coming_back = False  # `docker restart` is between stop and start: --rm does not count
 
     @property
     def snapshot(self) -> Snapshot:
@@ -187,7 +186,7 @@ class Life:
             raise
         assert running.main
         stdio.started(running.main)
-        snapshot.ignore.update(one for one in running.main.made if MADE_BY_DOCKER.fullmatch(one))
+        snapshot.ignore.update(running.main.made)
         snapshot.save()
         with self.changed:
             self.running_now = running
@@ -221,7 +220,7 @@ class Life:
         if self.monitor:
             self.monitor.stop()
         self.kept_journal = merged(self.kept_journal, running.journal())
-        again = self._restarts(code)
+        again, stays = self._restarts(code), self.coming_back or not self.host_config.get("AutoRemove")
         with self.changed:
             self.running_now, self.stdio = None, None
             self.typed = self._input()
@@ -233,7 +232,7 @@ class Life:
             self.changed.notify_all()
         if again:
             threading.Thread(target=self._again, daemon=True).start()
-        elif self.host_config.get("AutoRemove") and not self.house.closing:
+        elif not stays:
             with suppress(EngineError):
                 self.house.forget_volumes(self.remove(force=True, volumes=True))
 
@@ -302,8 +301,13 @@ class Life:
     def restart(self, timeout: int | None = None) -> None:
         """Stop it where it runs, then start it."""
         with self.lock:
-            if self.running:
-                self._stop(timeout)
+            self.coming_back = True
+            try:
+                if self.running:
+                    self._stop(timeout)
+                    self.tell("stop")
+            finally:
+                self.coming_back = False
             self.stopped_by_hand = False
             self._start()
         self.tell("restart")
@@ -342,6 +346,14 @@ class Life:
     def waiter(self, condition: str = "not-running") -> Waiter:
         """Return what waits for its end from now on."""
         return Waiter(self, condition)
+
+    def end_with_engine(self, seconds: int) -> None:
+        """Stop it because the engine stops: for its restart policy nobody stopped it."""
+        before = self.stopped_by_hand
+        with suppress(EngineError):
+            self._stop(seconds)
+        self.stopped_by_hand = before
+        self.save()
 
     def end_now(self) -> None:
         self.stopped_by_hand = True

@@ -33,6 +33,7 @@ class Mount:
     source: str = ""  # absolute, on the host; "" for a tmpfs
     readonly: bool = False
     options: str = ""  # of a tmpfs, as `docker run --tmpfs` takes them: "size=64m,mode=1777"
+    own: bool = False  # the engine's, such as /etc/hosts: dockerd's layers do not show where it is mounted
 
 
 @dataclass(frozen=True)

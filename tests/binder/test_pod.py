@@ -110,7 +110,7 @@ def test_notebooks_run_on_rung_d_on_the_cache_that_was_made(pod):
     found = learned(pod, "D", *NOTEBOOKS)
     told = [
         ("00-start", "first-fresh", "Nothing can be executed on this machine.*come from the cache in"),
-        ("00-start", "first-build-run", "0 of 4 steps ran"),
+        ("00-start", "first-build-run", "0 of 3 steps ran"),
         ("00-start", "first-run-run", SILENT),
         (NOTEBOOKS[1], "connect", "rung D: it executes nothing here"),
         (NOTEBOOKS[1], "nmap-reveal", "It is: 2 layers"),

@@ -14,7 +14,8 @@ class Engine:
         status = [["rung", rung], ["executes", "false" if rung == "D" else "true"]] if rung else [["Backing", "extfs"]]
         self.rung = rung
         self.told = {"DriverStatus": status}
-        self.images = self
+        self.images = self.api = self
+        self.left = ["older"]
 
     def version(self):
         rung = self.rung
@@ -25,6 +26,13 @@ class Engine:
 
     def list(self, name):
         return []
+
+    def containers(self, all, filters):
+        assert (all, filters) == (True, {"status": "created"})
+        return [{"Id": id} for id in self.left]
+
+    def remove_container(self, id):
+        self.left.remove(id)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +55,11 @@ def test_an_engine_that_says_nothing_of_rungs_is_docker_and_executes(status):
 
 
 def test_where_nothing_is_executed_an_attempt_says_so_and_goes_on(capsys):
-    with badge.attempt(Engine("D")):
+    engine = Engine("D")
+    with badge.attempt(engine):
+        engine.left.append("made and never started")
         raise APIError("503")
+    assert engine.left == ["older"]
     assert capsys.readouterr().out.startswith("No container was started: this machine lets the engine execute nothing")
 
 

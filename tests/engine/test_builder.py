@@ -6,7 +6,10 @@ import importlib.util
 import io
 import json
 import lzma
+import os
 import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -210,6 +213,42 @@ def test_add_unpacks_a_local_archive_and_copy_does_not(shop):
     tree = shop.tree(image)
     assert tree["x/d/f"] == "hi" and tree["z"] == "no archive" and "y/t.tgz" in tree
     assert (shop.entry(image, "x/d/f").uid, shop.entry(image, "x/d/f").gid) == (5, 6)
+
+
+@pytest.fixture
+def site(tmp_path):
+    """The address of a web server with one file, /f.txt."""
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www/f.txt").write_text("hello")
+    os.utime(tmp_path / "www/f.txt", (1_600_000_000, 1_600_000_000))
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "www")) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_add_fetches_from_a_web_server(shop, site):
+    recipe = f"FROM scratch\nADD {site}/f.txt /d/\nADD --chown=3:4 {site}/f.txt /g\n"
+    messages = shop.build(recipe)
+    image = shop.images.get(messages[-2]["aux"]["ID"])
+    entry = shop.entry(image, "d/f.txt")
+    assert (entry.mode, entry.mtime, entry.uid, shop.entry(image, "g").uid) == (0o600, 1_600_000_000, 0, 3)
+    assert shop.tree(image)["g"] == "hello"
+    assert next(m["progressDetail"] for m in messages if m.get("status") == "Downloading") == {"current": 5, "total": 5}
+    assert hits(shop.build(recipe)) == [False, True, True]
+
+
+def test_a_web_server_that_has_it_not_is_an_error(shop, site):
+    assert "failed to GET" in shop.build(f"FROM scratch\nADD {site}/none /x\n")[-1]["error"]
+    error = shop.build("FROM scratch\nADD http://127.0.0.1:1/x /x\n")[-1]["error"]
+    assert error == 'ADD failed: Get "http://127.0.0.1:1/x": dial tcp 127.0.0.1:1: connect: connection refused'
 
 
 def test_copy_from_keeps_owners_and_hard_links(shop):

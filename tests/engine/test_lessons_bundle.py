@@ -6,6 +6,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
+import docker
 import pytest
 from drydock.lessons import bundle, own, pack
 from drydock.lessons.bundle import BadBundle
@@ -93,6 +94,10 @@ def test_the_place_is_what_the_environment_says_or_beside_the_notebooks(monkeypa
 @pytest.fixture
 def lesson(daemon, tmp_path):
     """What a lesson builds, on a base of this test's own; nothing of it is left afterwards."""
+    yield from begun(daemon, tmp_path)
+
+
+def begun(daemon, tmp_path):
     root = ROOTS[0]
     files = {"bin/sh": "busybox", "bin/date": "busybox", "bin/busybox": Path(shutil.which("busybox")).read_bytes()}
     env = {"Env": ["PATH=/bin"]}
@@ -164,3 +169,55 @@ def test_steps_of_the_list_are_hits_where_the_engine_honours_it(daemon, lesson, 
         daemon.images.remove("lab/of-a-bundle")
     finally:
         daemon.images.remove(name)
+
+
+@pytest.fixture
+def client(embedded):
+    """A client of the kit's own engine, which every machine has."""
+    client = docker.DockerClient(base_url=embedded, timeout=120)
+    yield client
+    client.close()
+
+
+def moved(client, tmp_path):
+    """Build a lesson, take it out of the engine into a folder, and return (the lesson's files, the folder)."""
+    lesson = next(files := begun(client, tmp_path))
+    build(client, lesson)
+    made = harvest(client, ROOTS, tmp_path / "images", "a test")
+    client.images.remove("lab/of-a-bundle")
+    client.images.remove(ROOTS[0])
+    return files, lesson, made
+
+
+def left(client, made, files):
+    for name in ("lab/of-a-bundle", *made.names):
+        if client.images.list(name):
+            client.images.remove(name)
+    next(files, None)
+
+
+def test_the_kits_engine_takes_steps_from_a_bundle_and_runs_none_of_them(client, tmp_path):
+    files, lesson, made = moved(client, tmp_path)
+    made.load(client)
+    assert build(client, lesson).count("Using cache") == 2
+    left(client, made, files)
+
+
+def test_the_same_folder_loaded_as_any_other_archive_fills_no_cache(client, tmp_path):
+    """CVE-2024-24557: what was merely loaded never counts as built here."""
+    files, lesson, made = moved(client, tmp_path)
+    with (tmp_path / "any.tar").open("w+b") as archive:
+        made.write(archive)
+        archive.seek(0)
+        client.images.load(archive.read())
+    assert "Using cache" not in build(client, lesson)
+    left(client, made, files)
+
+
+def test_a_step_that_is_not_on_the_list_fills_no_cache(client, tmp_path):
+    files, lesson, made = moved(client, tmp_path)
+    told = json.loads((made.folder / bundle.LIST).read_text())
+    (made.folder / bundle.LIST).write_text(json.dumps(told | {"built": []}))
+    bundle.opened(made.folder).load(client)
+    assert "Using cache" not in build(client, lesson)
+    left(client, made, files)

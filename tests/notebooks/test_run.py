@@ -1,4 +1,7 @@
-"""Every notebook runs from top to bottom, alone, against each engine; and is written as the course promises."""
+"""Every notebook runs from top to bottom, alone, against each engine; and is written as the course promises.
+
+The kit's own engine runs them on rungs A and C, and on rung D, where nothing is executed, with the lesson images.
+"""
 
 import os
 import re
@@ -6,8 +9,12 @@ import shutil
 import tomllib
 from pathlib import Path
 
+import docker
 import nbformat
 import pytest
+from drydock.lessons.bundle import PLACE
+from drydock.lessons.make import make
+from drydock.lessons.own import LAB
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
@@ -33,9 +40,10 @@ def copy(tmp_path):
     return here
 
 
-def run(path, url, home):
+def run(path, url, home, **more):
     """Execute a notebook as nobody watching would, and return it with its outputs."""
-    environment = dict(os.environ, DOCKER_HOST=url, DRYDOCK_HOME=str(home), IPYTHONDIR=str(home / "ipython"))
+    (home / "ipython").mkdir(parents=True)
+    environment = dict(os.environ, DOCKER_HOST=url, DRYDOCK_HOME=str(home), IPYTHONDIR=str(home / "ipython"), **more)
     notebook = read(path)
     client = NotebookClient(notebook, timeout=PATIENCE, resources={"metadata": {"path": str(path.parent)}})
     client.execute(env=environment)
@@ -55,18 +63,57 @@ def lab_images(daemon):
 @pytest.mark.docker
 @EACH
 def test_notebook_runs_unattended_and_leaves_no_image(path, copy, daemon, daemon_url, tmp_path):
-    before = lab_images(daemon)
-    notebook = run(copy / path.name, daemon_url, tmp_path / "home")
-    assert lab_images(daemon) <= before
-    told = TOLD.get(path.stem, {})
-    missing = [(id, words) for id, words in told.items() if not re.search(words, said(notebook, id), re.DOTALL)]
+    check(copy / path.name, daemon_url, daemon, tmp_path, TOLD)
+
+
+def check(path, url, client, tmp_path, told, **environment):
+    before = lab_images(client)
+    notebook = run(path, url, tmp_path / "home", **environment)
+    assert lab_images(client) <= before
+    assert [c.name for c in client.containers.list(all=True, filters={"label": LAB})] == []
+    cells = told.get(path.stem, {})
+    missing = [(id, words) for id, words in cells.items() if not re.search(words, said(notebook, id), re.DOTALL)]
     assert missing == [], [said(notebook, id) for id, _ in missing]
+
+
+@pytest.fixture(scope="module")
+def engine(request, own):
+    """The address and a client of the kit's own engine on one rung, as an ordinary user."""
+    with own("--rung", request.param) as (_, url):
+        client = docker.DockerClient(base_url=url, timeout=120)
+        yield url, client
+        client.close()
+
+
+@pytest.fixture(scope="module")
+def images(own, tmp_path_factory):
+    """The lesson images with their cache, made by the kit's own engine on the best rung that works here."""
+    folder = tmp_path_factory.mktemp("lessons") / "images"
+    with own() as (_, url):
+        client = docker.DockerClient(base_url=url, timeout=120)
+        make(client, url, folder)
+        client.close()
+    return folder
+
+
+@EACH
+@pytest.mark.parametrize("engine", ["A", "C"], indirect=True)
+def test_notebook_runs_on_the_kits_own_engine(path, copy, engine, tmp_path):
+    check(copy / path.name, *engine, tmp_path, TOLD)
+
+
+@EACH
+@pytest.mark.parametrize("engine", ["D"], indirect=True)
+def test_notebook_runs_where_nothing_is_executed_on_the_cache_that_was_made_elsewhere(
+    path, copy, engine, images, tmp_path
+):
+    check(copy / path.name, *engine, tmp_path, TOLD_ON_D, **{PLACE: str(images)})
 
 
 # What the lesson rests on must be what the learner then sees, whichever engine is there.
 TOLD = {
     "00-start": {
-        "doctor-run": r"Docker [\d.]+\S* answers at .*What works",
+        "doctor-run": r"(Docker [\d.]+\S*|Drydock engine \S+, rung [AC].*) answers at .*What works",
         "first-run-run": "Welcome to Drydock",
         "reset-list": r"image +lab/first",
     },
@@ -92,10 +139,39 @@ TOLD = {
 }
 
 
+# On rung D no container starts and no RUN runs, and the learner is told so where it would have; the rest is the same.
+NO_CONTAINER = "No container was started: this machine lets the engine execute nothing"
+NO_RUN = "nocache=True is left out: every RUN comes from the lessons' cache.*0 of . steps ran"
+OTHERWISE = {
+    "00-start": {
+        "doctor-run": r"rung D.*answers at",
+        "first-fresh": "Nothing can be executed on this machine.*runs on drydock/base instead.*cache in",
+        "first-build-run": "0 of 3 steps ran",
+        "first-run-run": NO_CONTAINER,
+        "reset-list": r"^  image (?!.*container).*lab/first",
+    },
+    "05-dockerfile-layers-history": {
+        "connect": "rung D: it executes nothing here",
+        "run-nmap-run": NO_CONTAINER,
+        "hello-run-run": NO_CONTAINER,
+        "secret-container-run": NO_CONTAINER,
+    },
+    "06-build-cache": {
+        "first-build": NO_RUN,
+        "stages-classic": NO_RUN,
+        "shop-build": NO_RUN,
+        "byte-plan": "6 will come from the cache",
+        "byte-build": "0 of 6 steps ran",
+        "shop-time": NO_CONTAINER,
+    },
+}
+TOLD_ON_D = {name: cells | OTHERWISE[name] for name, cells in TOLD.items()}
+
+
 def test_the_lessons_that_are_checked_exist():
     assert set(TOLD) <= set(NAMES)
     for path in NOTEBOOKS:
-        assert set(TOLD.get(path.stem, {})) <= {cell.id for cell in code(path)}
+        assert set(TOLD_ON_D.get(path.stem, {})) <= {cell.id for cell in code(path)}
 
 
 @EACH

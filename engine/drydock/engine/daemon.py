@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from drydock.engine.errors import EngineError
+from drydock.engine.errors import Conflict, EngineError
 from drydock.engine.events import Events
 from drydock.engine.networks import Network, Networks
 from drydock.engine.ports import Ports
@@ -116,6 +116,18 @@ class Daemon:
             self.events.emit(kind, action, id, attributes)
         for network in left if ended else ():
             self.tell_network("disconnect", network, id)
+        if kind == "container" and action == "die":
+            self._tell_volumes("unmount", self.containers.get(id))
+
+    def _tell_volumes(self, action: str, container: Container) -> None:
+        """Tell that a container's volumes are mounted, or no longer."""
+        for mount in container.mounts:
+            if mount["Type"] == "volume":
+                known = {"container": container.id, "driver": "local"}
+                if action == "mount":
+                    writable = str(mount["RW"]).lower()
+                    known |= {"destination": mount["Destination"], "read/write": writable, "propagation": ""}
+                self.events.emit("volume", action, mount["Name"], known)
 
     def tell_network(self, action: str, network: Network, container: str) -> None:
         """Tell that a container has come into a network, or left it."""
@@ -126,12 +138,16 @@ class Daemon:
 
     def plan(self, container: Container) -> dict[str, Any]:
         """Return what a container that starts gets of the network: its mode, its address, the names it can reach."""
+        self._tell_volumes("mount", container)
         mode = network_mode(container.host_config)
         if mode in ("none", "host"):
             self._enter(self.networks.get(mode), container)
             return {"mode": mode, "hosts": [], "address": ""}
         if mode.startswith("container:"):
-            return {"mode": "host", "hosts": [], "address": ""}
+            other = self.containers.get(mode.partition(":")[2])
+            if not other.running:
+                raise Conflict(f"cannot join network of a non running container: {other.id}")
+            return {"mode": "host", "hosts": [], "address": other.address}
         hosts: list[tuple[str, str]] = []
         mine = ""
         for name, endpoint in self.joined(container).items():
@@ -156,7 +172,7 @@ class Daemon:
         if container.host_config.get("PublishAllPorts"):
             bindings |= {port: [{}] for port in exposed if not bindings.get(port)}
         try:
-            self.ports.publish(container.id, address, bindings, exposed)
+            self.ports.publish(container.id, address, bindings, exposed, container.name)
         except EngineError:
             self.networks.release(container.id)
             raise

@@ -19,8 +19,9 @@ from typing import Any
 
 from drydock.engine.errors import BadParameter, EngineError, NotPossible
 
-TAKEN = "driver failed programming external connectivity: Bind for {ip}:{port} failed: port is already allocated"
-FORBIDDEN = "driver failed programming external connectivity: port {port} needs privileges here. Try: -p {high}:{inner}"
+DRIVER = "driver failed programming external connectivity on endpoint {name}: "
+TAKEN = DRIVER + "Bind for {ip}:{port} failed: port is already allocated"
+FORBIDDEN = DRIVER + "port {port} needs privileges here. Try: -p {high}:{inner}"
 NO_UDP = "this engine carries TCP only: publish UDP port {port} as the same number (-p {port}:{port}/udp), or use TCP"
 NO_IPV6 = "this engine publishes IPv4 addresses only; {ip} is none"
 
@@ -42,7 +43,9 @@ class Ports:
     by_container: dict[str, list[Published]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def publish(self, container: str, address: str, bindings: Mapping[str, Any], exposed: Mapping[str, Any]) -> None:
+    def publish(
+        self, container: str, address: str, bindings: Mapping[str, Any], exposed: Mapping[str, Any], name: str = ""
+    ) -> None:
         """Publish what a container asked for; on an error nothing stays published.
 
         Raises: EngineError in dockerd's words where a port is taken.
@@ -51,7 +54,7 @@ class Ports:
         try:
             for port in exposed:
                 for binding in bindings.get(port) or ():
-                    made.append(self._one(port, binding, address))
+                    made.append(self._one(port, binding, address, f"{name} ({container})"))
         except BaseException:
             _close(made)
             raise
@@ -71,7 +74,7 @@ class Ports:
                 found.setdefault(each.port, []).append({"HostIp": each.ip, "HostPort": str(each.number)})
         return found
 
-    def _one(self, port: str, binding: Mapping[str, Any], address: str) -> Published:
+    def _one(self, port: str, binding: Mapping[str, Any], address: str, name: str) -> Published:
         inner, protocol = split(port)
         ip = str(binding.get("HostIp") or "0.0.0.0")
         outer = _number(str(binding.get("HostPort") or "0"))
@@ -81,7 +84,7 @@ class Ports:
             if outer not in (0, inner):
                 raise NotPossible(NO_UDP.format(port=inner))
             return Published(port, ip, inner)
-        listener = _listen(ip, outer, inner)
+        listener = _listen(ip, outer, inner, name)
         number = listener.getsockname()[1]
         if number == inner:
             listener.close()  # the program in the container takes the port itself
@@ -107,7 +110,7 @@ def _number(text: str) -> int:
     return int(first)
 
 
-def _listen(ip: str, port: int, inner: int) -> socket.socket:
+def _listen(ip: str, port: int, inner: int, name: str) -> socket.socket:
     listener = socket.socket()
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -115,10 +118,10 @@ def _listen(ip: str, port: int, inner: int) -> socket.socket:
         listener.listen(128)
     except PermissionError:
         listener.close()
-        raise EngineError(FORBIDDEN.format(port=port, high=port + 8000, inner=inner)) from None
+        raise EngineError(FORBIDDEN.format(name=name, port=port, high=port + 8000, inner=inner)) from None
     except OSError:
         listener.close()
-        raise EngineError(TAKEN.format(ip=ip, port=port)) from None
+        raise EngineError(TAKEN.format(name=name, ip=ip, port=port)) from None
     return listener
 
 

@@ -55,8 +55,12 @@ class Probe:
 
 
 def like(comment: str) -> re.Pattern[str]:
-    """Return what a step's name looks like whatever files it brought."""
-    return re.compile(r"(file|dir|multi):[0-9a-f]{64}".join(re.escape(part) for part in comment.split("{hash}")))
+    """Return what a step's name looks like whatever files it brought; what ADD fetched has a bare hash.
+
+    >>> bool(like("ADD {hash} in /x ").fullmatch("ADD " + 64 * "0" + " in /x "))
+    True
+    """
+    return re.compile(r"(?:(?:file|dir|multi):)?[0-9a-f]{64}".join(re.escape(part) for part in comment.split("{hash}")))
 
 
 def could_be(plan: Plan) -> Callable[[str], bool]:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from drydock.engine.api.containers import window
-from drydock.engine.api.streams import converse, detach_keys, frames, line
+from drydock.engine.api.streams import STDOUT, Wire, converse, detach_keys, frame, frames, line
 from drydock.engine.api.times import limit
 from drydock.engine.api.wire import Hijack, Json, Plain, Reply, Request, Stream
-from drydock.engine.errors import BadParameter, Conflict
+from drydock.engine.errors import BadParameter, Conflict, EngineError
 
 NO_STREAMS = "Bad parameters: you must choose at least one stream"
 CONDITIONS = ("not-running", "next-exit", "removed")
@@ -36,8 +36,17 @@ def logs(request: Request) -> Reply:
         timestamps=request.flag("timestamps"),
         cancelled=request.gone,
     )
+    if request.flag("details"):
+        said = _detailed(said, request.flag("timestamps"))
     kind = MULTIPLEXED if request.version >= (1, 42) and not found.tty else TEXT
     return Stream(frames(said, found.tty), kind, at_once=True)
+
+
+def _detailed(said: Iterator[tuple[int, bytes]], stamped: bool) -> Iterator[tuple[int, bytes]]:
+    """Put a log's attributes before each line, as `--details` does: of this log there are none, but for the space."""
+    for stream, data in said:
+        stamp, space, text = data.partition(b" ") if stamped else (b"", b"", data)
+        yield stream, stamp + space + b" " + text
 
 
 def _tail(text: str) -> int | None:
@@ -75,7 +84,7 @@ def wait(request: Request) -> Reply:
     """Answer `docker wait`. The head goes at once: `docker run` starts the container only after it has it."""
     found = request.daemon.containers.get(request.names["name"])
     condition = request.text("condition") or "not-running"
-    if condition not in CONDITIONS:
+    if condition not in CONDITIONS and request.version >= (1, 42):
         raise BadParameter(f'invalid condition: "{condition[:40]}"')
     waiting = found.waiter(condition)
 
@@ -83,7 +92,7 @@ def wait(request: Request) -> Reply:
         while not request.gone():
             code = waiting.result(0.5)
             if code is not None:
-                yield line({"StatusCode": code, "Error": None} if request.version < (1, 42) else {"StatusCode": code})
+                yield line({"Error": None, "StatusCode": code} if request.version < (1, 42) else {"StatusCode": code})
                 return
 
     return Stream(result(), at_once=True)
@@ -110,7 +119,8 @@ def _stats(request: Request, found: Any) -> Iterator[bytes]:
 
 def exec_create(request: Request) -> Reply:
     """Answer the first half of `docker exec`: what is to run."""
-    found = request.daemon.containers.get(request.names["name"])
+    name = request.names["name"]
+    found = request.daemon.containers.get(name)
     body = request.json()
     words = body.get("Cmd")
     if not words:
@@ -120,6 +130,8 @@ def exec_create(request: Request) -> Reply:
     elif not all(isinstance(each, str) for each in words):
         raise BadParameter("json: cannot unmarshal into Go struct field ExecConfig.Cmd of type string")
     detach_keys(body.get("DetachKeys") or "")
+    if found.paused:
+        raise Conflict(f"Container {name} is paused, unpause the container before exec")
     return Json({"Id": found.exec_create(body)}, 201)
 
 
@@ -131,12 +143,21 @@ def exec_start(request: Request) -> Reply:
         found.start(detach=True)
         return Plain(status=200)
     size = body.get("ConsoleSize")
-    program = found.start(detach=False, tty=bool(body.get("Tty")), size=tuple(size) if size else None)
-    assert program
-    config, tty = found.config, program.tty
-    keys = detach_keys(config.get("DetachKeys") or "")
-    stdin = bool(config.get("AttachStdin"))
-    return Hijack(lambda wire: converse(wire, program, tty, stdin, keys), tty)
+    tty = bool(found.config.get("Tty"))
+
+    def talk(wire: Wire) -> None:
+        """Start it once the connection is taken over: what goes wrong from here on is written there."""
+        try:
+            program = found.start(detach=False, tty=tty, size=tuple(size) if size else None)
+        except EngineError as error:
+            text = f"{error}\r\n".encode()
+            wire.send(text if tty else frame(STDOUT, text))
+            return wire.shut()
+        assert program
+        keys = detach_keys(found.config.get("DetachKeys") or "")
+        converse(wire, program, tty, bool(found.config.get("AttachStdin")), keys)
+
+    return Hijack(talk, tty)
 
 
 def exec_inspect(request: Request) -> Reply:

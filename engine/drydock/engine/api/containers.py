@@ -25,6 +25,7 @@ LIST_FILTERS = (
     *("label", "name", "network", "publish", "since", "status", "volume"),
 )
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
+NOT_ABSOLUTE = "the working directory '{folder}' is invalid, it needs to be an absolute path"
 NO_CONFIG = "Config cannot be empty in order to create a container"
 
 
@@ -40,6 +41,9 @@ def create(request: Request) -> Reply:
     if not (host.get("NetworkMode") or "").startswith("container:"):
         _endpoints(networking)
     image = daemon.images.get(body.get("Image") or "")
+    folder = body.get("WorkingDir") or ""
+    if folder and not folder.startswith("/"):
+        raise BadParameter(NOT_ABSOLUTE.format(folder=folder[:200]))
     whole = hostconfig.host(host)
     places = mounts(daemon, body, whole, image.config.get("config") or {})
     try:
@@ -168,7 +172,10 @@ def inspect_container(request: Request) -> Reply:
 
 def top(request: Request) -> Reply:
     """Answer `docker top`."""
-    return Json(_get(request).top(request.text("ps_args") or "-ef"))
+    found = _get(request)
+    shown = found.top(request.text("ps_args") or "-ef")
+    found.tell("top")
+    return Json(shown)
 
 
 def _get(request: Request) -> Container:

@@ -14,8 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drydock.engine.api import mounted
+from drydock.engine.api.mounted import Place
 from drydock.engine.api.wire import Json, Plain, Reply, Request, Stream
-from drydock.engine.errors import BadParameter, NotFound
+from drydock.engine.errors import BadParameter, EngineError, NotFound
 
 if TYPE_CHECKING:
     from drydock.engine.run import Container
@@ -43,31 +45,45 @@ KINDS = {
 def look(request: Request) -> Reply:
     """Answer `HEAD /archive`: what is at a path."""
     found = request.daemon.containers.get(request.names["name"])
-    return Plain(b"", 200, _told(_view(found), _path(request), found))
+    return Plain(b"", 200, _about(found, _path(request), _nothing_there(request)))
 
 
 def get(request: Request) -> Reply:
     """Answer `docker cp container:path -`: the path and all below it as a tar."""
     found = request.daemon.containers.get(request.names["name"])
-    path, view = _path(request), _view(found)
-    headers = _told(view, path, found)
-    return Stream(_packed(view, path), TAR, headers=headers)
+    path, told = _path(request), _nothing_there(request)
+    headers = _about(found, path, told)
+    if place := Place.of(found.mounts, path):
+        name = "." if path.endswith("/.") else posixpath.basename(posixpath.normpath(path))
+        chunks = mounted.packed(place.found(_follows(path), told), name)
+    else:
+        chunks = _packed(_view(found), path)
+    found.tell("archive-path")
+    return Stream(chunks, TAR, headers=headers)
 
 
 def put(request: Request) -> Reply:
     """Answer `docker cp - container:path`: a tar, unpacked below a folder."""
     found = request.daemon.containers.get(request.names["name"])
-    path = _path(request)
+    path, told = _path(request), _nothing_there(request)
+    if place := Place.of(found.mounts, path):
+        mounted.unpack(place, request.body, told)
+    else:
+        _unpack(found, path, request, told)
+    found.tell("extract-to-dir")
+    return Plain(status=200)
+
+
+def _unpack(found: Container, path: str, request: Request, told: str) -> None:
     entry = _view(found).lookup(path)
     if entry is None:
-        raise NotFound(NO_PATH.format(path=path, name=request.names["name"]))
+        raise NotFound(told)
     if entry.kind != "directory":
-        raise BadParameter("extraction point is not a directory")
+        raise EngineError("extraction point is not a directory")
     strict = request.flag("noOverwriteDirNonDir")
     # An overlay's upper directory must not be changed behind the kernel's back: go in through the running process.
     live = Path(f"/proc/{found.pid}/root") if found.running and found.snapshot.kind == "overlay" else None
     found.snapshot.put(path, request.body, no_overwrite_dir_non_dir=strict, journal=found.journal, live=live)
-    return Plain(status=200)
 
 
 def changes(request: Request) -> Reply:
@@ -93,19 +109,34 @@ def _view(found: Container) -> View:
     return shown
 
 
-def _told(view: View, path: str, found: Container) -> dict[str, str]:
-    """Return the header in which the API tells about a path: the thing itself, not what a link points to."""
-    follow = path.endswith(("/", "/."))
-    entry = view.lookup(path, follow=follow)
-    if entry is None:
-        raise NotFound(NO_PATH.format(path=path, name=found.name))
-    told = {
-        "name": posixpath.basename(posixpath.normpath(path)) or "/",
-        "size": entry.size if entry.kind != "directory" else 4096,
-        "mode": go_mode(entry.mode, entry.kind),
-        "mtime": datetime.fromtimestamp(entry.mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "linkTarget": f"/{view.resolve(path)}" if entry.kind == "symlink" else "",
-    }
+def _nothing_there(request: Request) -> str:
+    return NO_PATH.format(path=_path(request), name=request.names["name"])
+
+
+def _follows(path: str) -> bool:
+    """Return True where a path means what a link leads to, not the link."""
+    return path.endswith(("/", "/."))
+
+
+def _about(found: Container, path: str, told: str) -> dict[str, str]:
+    """Return the header in which the API tells about a path, in the container's own files or in a mount."""
+    name = posixpath.basename(posixpath.normpath(path)) or "/"
+    if place := Place.of(found.mounts, path):
+        size, mode, mtime, link = mounted.status(place.found(_follows(path), told))
+        kind = next((word for word, bits in KINDS.items() if stat.S_IFMT(mode) == bits), "file")
+        return _header(name, size, go_mode(mode & 0o7777, kind), mtime, link)
+    view = _view(found)
+    entry = view.lookup(path, follow=_follows(path))
+    if entry is None or (path.endswith("/") and entry.kind != "directory"):
+        raise NotFound(told)
+    link = f"/{view.resolve(path)}" if entry.kind == "symlink" else ""
+    size = entry.size if entry.kind != "directory" else 4096
+    return _header(name, size, go_mode(entry.mode, entry.kind), entry.mtime, link)
+
+
+def _header(name: str, size: int, mode: int, mtime: float, link: str) -> dict[str, str]:
+    when = datetime.fromtimestamp(mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    told = {"name": name, "size": size, "mode": mode, "mtime": when, "linkTarget": link}
     return {"X-Docker-Container-Path-Stat": base64.b64encode(json.dumps(told).encode()).decode()}
 
 
@@ -126,8 +157,7 @@ def _packed(view: View, path: str) -> Iterator[bytes]:
     """Yield a tar of a path; names in it begin with the path's last part, as docker cp wants."""
     from drydock.engine.snapshots.copying import copy_out
 
-    follow = path.endswith(("/", "/."))
-    inside = view.resolve(path, follow=follow)
+    inside = view.resolve(path, follow=_follows(path))
     name = "" if not inside else posixpath.basename(posixpath.normpath(path))
     return copy_out(view, inside, "." if path.endswith("/.") else name)
 

@@ -38,8 +38,14 @@ DEFAULTS: dict[str, Any] = {
     "IpcMode": "private",
     "ShmSize": 64 << 20,
     "ConsoleSize": [0, 0],
-    "MaskedPaths": [],
-    "ReadonlyPaths": [],
+    "KernelMemory": 0,
+    "KernelMemoryTCP": 0,
+    "Runtime": "drydock",
+    "MaskedPaths": [
+        *("/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list"),
+        *("/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"),
+    ],
+    "ReadonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
 }
 CONFIG: dict[str, Any] = {
     **dict.fromkeys(("Domainname", "User", "WorkingDir"), ""),
@@ -50,6 +56,8 @@ CONFIG: dict[str, Any] = {
 }
 LIMITS = {"Memory": "memory", "NanoCpus": "CPU", "CpuQuota": "CPU", "CpuShares": "CPU", "PidsLimit": "process"}
 UNENFORCED = "This engine has no privileges, so the {what} limit is written down but not enforced."
+LEAST_MEMORY = 6 << 20
+POLICIES = ("no", "always", "on-failure", "unless-stopped")
 LOG_DRIVERS = ("", "json-file", "local", "none")
 SHAPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("Binds", "VolumesFrom", "ExtraHosts", "Dns", "Links", "Mounts", "CapAdd", "CapDrop"), list),
@@ -82,8 +90,14 @@ def host(given: Mapping[str, Any]) -> dict[str, Any]:
         "Name": policy.get("Name") or "no",
         "MaximumRetryCount": policy.get("MaximumRetryCount") or 0,
     }
-    found["NetworkMode"] = found["NetworkMode"] or "default"
-    found["ShmSize"] = found["ShmSize"] or DEFAULTS["ShmSize"]
+    if found["RestartPolicy"]["Name"] not in POLICIES:
+        raise BadParameter(f"invalid restart policy '{str(found['RestartPolicy']['Name'])[:40]}'")
+    for key in ("NetworkMode", "ShmSize", "CgroupnsMode", "IpcMode", "Runtime"):
+        found[key] = found[key] or DEFAULTS[key]
+    if found["MemorySwappiness"] == -1:
+        found["MemorySwappiness"] = None
+    if 0 < found["Memory"] < LEAST_MEMORY:
+        raise BadParameter("Minimum memory limit allowed is 6MB")
     return found
 
 

@@ -44,9 +44,10 @@ def _row(daemon: Daemon, record: Record, filters: dict[str, list[str]]) -> dict[
         return None
     if "reference" in filters:
         for key in ("RepoTags", "RepoDigests"):
-            row[key] = [name for name in row[key] or [] if refers(name, filters["reference"])]
+            row[key] = [name for name in row[key] or [] if refers(name, filters["reference"])] or None
         if not row["RepoTags"] and not row["RepoDigests"]:
             return None
+        row["RepoTags"] = row["RepoTags"] or []
     return row
 
 

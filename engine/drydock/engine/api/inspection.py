@@ -119,7 +119,7 @@ def summary(daemon: Daemon, c: Container, size: bool = False) -> dict[str, Any]:
         "Names": [f"/{c.name}"],
         "Image": shown_image(daemon, c),
         "ImageID": c.image_id,
-        "Command": " ".join([c.path, *c.args]).strip(),
+        "Command": " ".join([c.path, *(f"'{one}'" if " " in one else one for one in c.args)]),
         "Created": int(moment(c.created) or 0),
         "Ports": ports(daemon, c),
         "Labels": c.config.get("Labels") or {},

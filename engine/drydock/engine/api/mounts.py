@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drydock.engine.errors import BadParameter
+from drydock.engine.errors import BadParameter, NotFound
 
 if TYPE_CHECKING:
     from drydock.engine.daemon import Daemon
@@ -31,7 +31,10 @@ MODES = {
 }
 MODES |= {"slave", "rslave"}
 RELATIVE = "invalid mount config for type \"bind\": invalid mount path: '{path}' mount path must be absolute"
-NOT_ABSOLUTE = "invalid volume specification: '{text}': invalid mount path: '{path}' mount path must be absolute"
+NOT_ABSOLUTE = (
+    "invalid volume specification: '{text}': invalid mount config for type \"{kind}\": "
+    "invalid mount path: '{path}' mount path must be absolute"
+)
 NO_ROOT = "invalid volume specification: '{text}': invalid specification: destination can't be '/'"
 NO_SOURCE = 'invalid mount config for type "bind": bind source path does not exist: {path}'
 Mount = dict[str, Any]
@@ -141,6 +144,8 @@ def _mount(daemon: Daemon, given: Mapping[str, Any]) -> Mount:
     destination = _absolute(str(given.get("Target") or ""), str(given.get("Target") or ""))
     writable = not given.get("ReadOnly")
     if kind == "bind":
+        if not source:
+            raise BadParameter('invalid mount config for type "bind": field Source must not be empty')
         if not source.startswith("/"):
             raise BadParameter(RELATIVE.format(path=source[:200]))
         if not Path(source).exists():
@@ -158,7 +163,10 @@ def _from(daemon: Daemon, text: str) -> dict[str, Mount]:
     name, _, mode = text.partition(":")
     if mode not in ("", "ro", "rw"):
         raise BadParameter(f"invalid mode: {mode[:40]}")
-    theirs = daemon.containers.get(name).mounts
+    try:
+        theirs = daemon.containers.get(name).mounts
+    except NotFound as error:
+        raise BadParameter(str(error)) from None  # a 404 would make the client pull the image
     return {m["Destination"]: {**m, "Fresh": False, "Inherited": True, "RW": m["RW"] and mode != "ro"} for m in theirs}
 
 
@@ -169,7 +177,9 @@ def _absolute(place: str, text: str) -> str:
     ('/data', '/b')
     """
     if not place.startswith("/"):
-        raise BadParameter(NOT_ABSOLUTE.format(text=text[:200], path=place[:200]))
+        raise BadParameter(
+            NOT_ABSOLUTE.format(text=text[:200], path=place[:200], kind="bind" if text.startswith("/") else "volume")
+        )
     found = posixpath.normpath(place).replace("//", "/", 1)
     if found == "/":
         raise BadParameter(NO_ROOT.format(text=text[:200]))

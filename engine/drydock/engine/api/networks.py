@@ -113,7 +113,7 @@ def disconnect(request: Request) -> Reply:
     network = daemon.networks.get(request.names["name"])
     container = daemon.containers.get(str(body.get("Container") or ""))
     if network.name not in daemon.joined(container):
-        raise Forbidden(f"container {container.id} is not connected to network {network.name}")
+        raise Forbidden(f"container {container.id} is not connected to the network {network.name}")
     daemon.leave(container, network)
     daemon.tell_network("disconnect", network, container.id)
     return Plain(status=200)

@@ -61,6 +61,7 @@ def version(request: Request) -> Reply:
             "MinAPIVersion": oldest,
             "GitCommit": "",
             "GoVersion": f"none: Python {platform.python_version()}",
+            "BuildTime": "",
             **about,
         }
     )
@@ -88,6 +89,7 @@ def info(request: Request) -> Reply:
                 "Log": ["json-file"],
             },
             **dict.fromkeys(("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet"), False),
+            **dict.fromkeys(("KernelMemory", "KernelMemoryTCP"), False),
             **dict.fromkeys(("PidsLimit", "OomKillDisable", "Debug", "ExperimentalBuild", "LiveRestoreEnabled"), False),
             **dict.fromkeys(("IPv4Forwarding", "BridgeNfIptables", "BridgeNfIp6tables"), True),
             "NFd": sum(1 for _ in Path("/proc/self/fd").iterdir()),

@@ -28,6 +28,13 @@ def moment(text: str) -> float | None:
     return found.timestamp()
 
 
-def limit(text: str) -> float:
-    """Return the moment that a log's `since` or `until` gives; 0 is no limit, as for dockerd."""
-    return moment(text) or 0.0
+def limit(text: str) -> int:
+    """Return the moment that a log's `since` or `until` gives, in nanoseconds; 0 is no limit, as for dockerd.
+
+    >>> limit("1704067200.000000001"), limit("")
+    (1704067200000000001, 0)
+    """
+    if re.fullmatch(r"\d{1,12}(\.\d{1,9})?", text):
+        whole, _, part = text.partition(".")
+        return int(whole) * 10**9 + int(part.ljust(9, "0"))
+    return round((moment(text) or 0) * 10**9)

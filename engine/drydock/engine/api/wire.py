@@ -61,7 +61,10 @@ class Request:
 
         Raises: BadParameter.
         """
+        kind = self.headers.get("Content-Type", "")
         raw = self.body.read(JSON_LIMIT + 1)
+        if raw and kind and kind.partition(";")[0].strip() != "application/json":
+            raise BadParameter(f"Content-Type specified ({kind[:80]}) must be 'application/json'")
         if len(raw) > JSON_LIMIT:
             raise BadParameter("the request's JSON is larger than 4 MB")
         if not raw.strip():

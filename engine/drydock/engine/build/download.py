@@ -6,6 +6,7 @@ Source: moby builder/dockerfile/copy.go (downloadSource, getFilenameForDownload)
 from __future__ import annotations
 
 import posixpath
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -22,6 +23,7 @@ from drydock.model.layer import Entry
 
 CHUNK = 1 << 18
 TIMEOUT = 60.0
+PAUSE = 0.1  # seconds between two words on how far the download is
 UNNAMED = "__unnamed__"
 
 
@@ -33,8 +35,6 @@ def fetch(url: str, target: str, spool: Path) -> Generator[Message, None, Unpack
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
             name = filename(url, response.headers)
-            if not name and target.endswith("/"):
-                raise CopyFailed(f"cannot determine filename for source {url}")
             size = yield from _save(response, spool)
             modified = _time(response.headers.get("Last-Modified"))
     except urllib.error.HTTPError as error:
@@ -42,31 +42,63 @@ def fetch(url: str, target: str, spool: Path) -> Generator[Message, None, Unpack
             body = error.read(4096).decode("utf-8", "replace").strip()
         raise CopyFailed(f"failed to GET {url} with status {error.code} {error.reason}: {body}") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise CopyFailed(f'Get "{url}": {getattr(error, "reason", error)}') from None
+        raise CopyFailed(f'Get "{url}": {_why(url, error)}') from None
     yield say("\n")
+    if not name and target.endswith("/"):
+        raise CopyFailed(f"cannot determine filename for source {url}")
     path = name or UNNAMED
     return Unpacked({path: Entry(path, "file", size, 0o600, mtime=modified)}, {path: Slice(spool, 0, size)})
 
 
+def _why(url: str, error: Exception) -> str:
+    """Return why nothing came, as Go says it where it is the network."""
+    reason = getattr(error, "reason", error)
+    if isinstance(reason, OSError) and reason.strerror and reason.errno and reason.errno > 0:
+        at = urllib.parse.urlsplit(url)
+        port = at.port or (443 if at.scheme == "https" else 80)
+        return f"dial tcp {at.hostname}:{port}: connect: {reason.strerror.lower()}"
+    return str(reason)
+
+
 def _save(response: HTTPResponse, spool: Path) -> Generator[Message, None, int]:
     total = int(response.headers.get("Content-Length") or 0)
-    done = 0
+    done, said, at = 0, -1, 0.0
     with spool.open("wb") as out:
         while chunk := response.read(CHUNK):
             done += len(chunk)
             out.write(chunk)
-            yield progress(done, total)
+            if time.monotonic() - at > PAUSE:
+                said, at = done, time.monotonic()
+                yield progress(done, total)
+    if said != done:
+        yield progress(done, total)
     return done
 
 
 def progress(done: int, total: int) -> Message:
     """Return how far the download is.
 
-    >>> progress(50, 100)["progressDetail"]
-    {'current': 50, 'total': 100}
+    >>> progress(150000, 300000)["progress"]
+    '[=========================>                         ]    150kB/300kB'
     """
-    detail = {"current": done, "total": total} if total else {"current": done}
-    return {"status": "Downloading", "progressDetail": detail}
+    if not total:
+        return {"status": "Downloading", "progressDetail": {"current": done}, "progress": f"{four(done):>8}"}
+    half = min(50, done * 100 // total // 2)
+    bar = f"[{'=' * half}>{' ' * (50 - half)}] {four(done):>8}/{four(total)}"
+    return {"status": "Downloading", "progressDetail": {"current": done, "total": total}, "progress": bar}
+
+
+def four(size: int) -> str:
+    """Return a size with four digits, as progress bars have it (docker/go-units HumanSize).
+
+    >>> four(6), four(32768), four(300_000)
+    ('6B', '32.77kB', '300kB')
+    """
+    value, units = float(size), ["B", "kB", "MB", "GB", "TB", "PB"]
+    while value >= 1000 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    return f"{value:.4g}{units[0]}"
 
 
 def filename(url: str, headers: Headers) -> str:

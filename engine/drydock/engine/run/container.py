@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drydock.engine.errors import Conflict, EngineError
-from drydock.engine.run import processes, watching
+from drydock.engine.errors import BadParameter, Conflict, EngineError
+from drydock.engine.run import watching
 from drydock.engine.run.execs import Exec
 from drydock.engine.run.life import Life
 from drydock.engine.run.output import Output
@@ -53,7 +53,7 @@ class Container(Life):
         self.stopped_by_hand: bool = record.get("stopped_by_hand", False)
         self.now = State(**record.get("state", {}))
         self.kept_journal = Journal.from_json(record["journal"]) if record.get("journal") else Journal()
-        self.removed = False
+        self.removed = self.leaving = False
         log = (self.host_config.get("LogConfig") or {}).get("Type", "json-file")
         self.output = Output(folder / "log.json", kept=log != "none")
         self.execs: dict[str, Exec] = {}
@@ -103,7 +103,7 @@ class Container(Life):
         record |= {"restart_count": self.restart_count, "stopped_by_hand": self.stopped_by_hand}
         beside = self.folder / "container.new"
         with self.changed:
-            if self.removed:
+            if self.leaving:
                 return
             beside.write_text(json.dumps(record))
             beside.replace(self.folder / "container.json")
@@ -125,12 +125,15 @@ class Container(Life):
         stderr: bool = True,
         follow: bool = False,
         tail: int | None = None,
-        since: float = 0.0,
-        until: float = 0.0,
+        since: int = 0,
+        until: int = 0,
         timestamps: bool = False,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[int, bytes]]:
-        """Yield what it wrote, line by line."""
+        """Return what it wrote, line by line; `since` and `until` are nanoseconds since 1970.
+
+        Raises: EngineError where nothing is kept.
+        """
         if not self.output.kept:
             raise EngineError("configured logging driver does not support reading")
         streams = ["stdout"] * stdout + ["stderr"] * stderr
@@ -139,9 +142,7 @@ class Container(Life):
         def wanted(row: dict[str, Any]) -> bool:
             return row["stream"] in streams and row["time"] >= first and (not last or row["time"] <= last)
 
-        for row in self.output.lines(follow, tail, wanted, cancelled):
-            data = row["log"].encode("utf-8", "surrogateescape")
-            yield (2 if row["stream"] == "stderr" else 1), (row["time"].encode() + b" " if timestamps else b"") + data
+        return (_framed(row, timestamps) for row in self.output.lines(follow, tail, wanted, cancelled))
 
     def resize(self, rows: int, columns: int) -> None:
         """Tell its terminal how large it is shown."""
@@ -192,13 +193,19 @@ class Container(Life):
         return watching.top(self._pids(), arguments)
 
     def _pids(self) -> list[int]:
-        return [self.pid, *processes.below(self.pid)]
+        running = self.running_now
+        return running.everyone() if running else []
 
     def rename(self, new: str) -> None:
         """Give it another name."""
         with self.house.lock:
             old = self.name
-            self.house.check_name(new)
+            if new == old:
+                raise BadParameter("Renaming a container with the same name as its current name")
+            try:
+                self.house.check_name(new)
+            except EngineError as error:
+                raise type(error)(f"Error when allocating new name: {error}") from None
             self.name = new
             self.save()
         self.tell("rename", oldName=f"/{old}")
@@ -224,21 +231,31 @@ class Container(Life):
                     raise Conflict(RUNNING.format(what=what, id=self.id, cure=cure))
                 self.end_now()
             with self.changed:
-                self.removed = True
+                self.leaving = True
                 self.now.Status = "removing"
             self.house.drop(self)
+            self.tell("destroy")
             with self.changed:
+                self.removed = True
                 self.changed.notify_all()
-        self.tell("destroy")
         own = [
             m["Name"] for m in self.mounts if m["Type"] == "volume" and len(m["Name"]) == 64 and not m.get("Inherited")
         ]
         return own if volumes else []
 
 
-def _moment(seconds: float) -> str:
-    """Return a moment as log lines have it, so that they compare as texts; nothing for 0."""
-    if not seconds:
+def _framed(row: Mapping[str, Any], timestamps: bool) -> tuple[int, bytes]:
+    data = row["log"].encode("utf-8", "surrogateescape")
+    return (2 if row["stream"] == "stderr" else 1), (row["time"].encode() + b" " if timestamps else b"") + data
+
+
+def _moment(nanoseconds: int) -> str:
+    """Return a moment as log lines have it, so that they compare as texts; nothing for 0.
+
+    >>> _moment(1704067200_000000001)
+    '2024-01-01T00:00:00.000000001Z'
+    """
+    if not nanoseconds:
         return ""
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return f"{whole}.{int(seconds % 1 * 10**9):09d}Z"
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(nanoseconds // 10**9))
+    return f"{whole}.{nanoseconds % 10**9:09d}Z"

@@ -10,9 +10,11 @@ Source: moby v20.10 daemon/{create,container,names,prune}.go.
 from __future__ import annotations
 
 import json
+import platform
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -26,15 +28,36 @@ from drydock.engine.run.execs import Exec
 from drydock.engine.run.fill import fill
 from drydock.engine.run.output import now
 from drydock.engine.run.sandbox import Sandbox
-from drydock.engine.snapshots import Snapshots
+from drydock.engine.snapshots import New, Snapshot, Snapshots
 from drydock.engine.snapshots.journal import Journal
+from drydock.model.layer import Entry
 
 TAKEN = (
     'Conflict. The container name "/{name}" is already in use by container "{id}". '
     "You have to remove (or rename) that container to be able to reuse that name."
 )
 KILLED = 137
+GRACE = 3  # seconds that programs get when the engine stops
 Emit = Callable[[str, str, str, Mapping[str, str]], None]
+
+
+def make_folder(snapshot: Snapshot, path: str) -> None:
+    """Make the working directory where the image has none, as dockerd does when a container is made.
+
+    Raises: EngineError where something else is in its place.
+    """
+    view = snapshot.view()
+    missing: list[New] = []
+    done = ""
+    for part in view.resolve(path).split("/"):
+        done = f"{done}/{part}".lstrip("/")
+        found = view.lookup(done) if done else view.lookup("")
+        if found is None:
+            missing.append(New(Entry(done, "directory", mode=0o755, mtime=time.time())))
+        elif found.kind != "directory":
+            raise EngineError(f"Cannot mkdir: {path} is not a directory")
+    if missing:
+        snapshot.write(missing)
 
 
 class Containers:
@@ -81,14 +104,16 @@ class Containers:
         words = settled.command(whole)
         settled.number(whole.get("StopSignal") or "TERM")
         id = secrets.token_hex(32)
-        whole.setdefault("Hostname", id[:12])
-        whole["Hostname"] = whole["Hostname"] or id[:12]
+        whole.setdefault("Hostname", "")
+        mine = platform.node() if "host" in (host_config.get("NetworkMode"), host_config.get("UTSMode")) else id[:12]
+        whole["Hostname"] = whole["Hostname"] or mine
         places = [dict(one) for one in mounts]
         with self.lock:
             chosen = settled.named(name.lstrip("/"), {one.name for one in self._all.values()})
             self.check_name(chosen)
             snapshot = self.snapshots.create(id, record.layers, self.sandbox.rung.kind)
             try:
+                make_folder(snapshot, whole["WorkingDir"])
                 for place in places:
                     if place.pop("Fresh", False):
                         fill(snapshot.view(), place["Destination"], Path(place["Source"]))
@@ -119,7 +144,7 @@ class Containers:
     def check_name(self, name: str) -> None:
         """Refuse a name that is none, or that another container has."""
         if not settled.NAME.fullmatch(name):
-            raise BadParameter(settled.BAD_NAME.format(name=name[:80]))
+            raise BadParameter(settled.BAD_NAME.format(name=f"/{name[:80]}"))
         for one in self._all.values():
             if one.name == name:
                 raise Conflict(TAKEN.format(name=name, id=one.id))
@@ -212,9 +237,10 @@ class Containers:
                 one.start()
 
     def close(self) -> None:
-        """Kill what runs: the engine ends."""
+        """End what runs, for the engine ends: each program is asked, and after some seconds made to."""
         self.closing = True
-        running = [one for one in self.all() if one.running]
-        for one in running:
-            with suppress(EngineError):
-                one.kill(9)
+        asked = [threading.Thread(target=one.end_with_engine, args=(GRACE,)) for one in self.all() if one.running]
+        for one in asked:
+            one.start()
+        for one in asked:
+            one.join()

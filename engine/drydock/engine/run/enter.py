@@ -160,7 +160,7 @@ def _become(spec: Spec, process: Process, child: Child) -> NoReturn:
         os.chdir(process.cwd)
     except OSError as error:
         why = (error.strerror or "").lower()
-        raise lookup.failed(f"chdir to cwd ({process.cwd!r}) set in config.json failed: {why}", 126) from None
+        raise lookup.failed(f'chdir to cwd ("{process.cwd}") set in config.json failed: {why}', 126) from None
     _limits(spec, keep=spec.capabilities)
     rules = filters.HIDDEN + filters.DENIED + filters.GROUPS
     if process.uid == 0:  # who is not root may become nobody and give nothing away: the kernel's own answers are right

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drydock.engine.errors import Conflict
-from drydock.engine.run import names, users
+from drydock.engine.errors import Conflict, EngineError
+from drydock.engine.run import lookup, names, users
 from drydock.engine.run.output import Output
 from drydock.engine.run.sandbox import Started
 from drydock.engine.run.spec import CannotStart, Process
@@ -20,6 +20,9 @@ from drydock.engine.run.stdio import Attachment, Input, Stdio
 
 if TYPE_CHECKING:
     from drydock.engine.run.container import Container
+
+PATIENCE = 10.0  # s that a resize waits for the start (moby daemon/resize.go)
+IN_EXEC = "OCI runtime exec failed: exec failed: unable to start container process: "
 
 
 class Exec:
@@ -32,6 +35,7 @@ class Exec:
         self.running, self.pid, self._begun = False, 0, False
         self._output = Output(Path("/nowhere"), kept=False)
         self._stdio: Stdio | None = None
+        self._there = threading.Event()  # it has started
 
     def start(self, detach: bool = False, tty: bool = False, size: tuple[int, int] | None = None) -> Attachment | None:
         """Start it; return the client's connection to it, unless nobody wants one."""
@@ -39,27 +43,38 @@ class Exec:
             raise Conflict(f"Error: Exec command {self.id} has already run")
         running = self.container.process_tree()
         self._begun = True
-        typed = Input(once=True) if self.config.get("AttachStdin") and not detach else None
+        typed = Input(once=not self.tty) if self.config.get("AttachStdin") and not detach else None
         self._stdio = stdio = Stdio(self._output, typed, self.tty)
         wanted = [number for number, key in ((1, "AttachStdout"), (2, "AttachStderr")) if self.config.get(key)]
         listener = self._output.listen(*wanted)
         self.container.tell(f"exec_start: {' '.join(self.config['Cmd'])}", execID=self.id)
+        try:
+            process = self._process(size or (0, 0))
+        except EngineError:
+            self._output.end()
+            self.exit_code = 126
+            raise
         files = stdio.files()
         try:
-            program = running.exec(self._process(size or (0, 0)), files)
+            program = running.exec(process, files)
         except CannotStart as error:
             stdio.failed()
-            self.exit_code = error.exit_code
-            raise
+            self.exit_code = 126  # whatever it was, as moby daemon/exec.go
+            raise CannotStart(str(error).replace(lookup.PREFIX, IN_EXEC), error.exit_code) from None
         self.running, self.pid = True, program.pid
         stdio.started(program)
+        self._there.set()
         threading.Thread(target=self._follow, args=(program, stdio), daemon=True).start()
         return None if detach else Attachment(self._output, listener, typed, self.tty)
 
     def resize(self, rows: int, columns: int) -> None:
-        """Tell its terminal how large it is shown."""
-        if self._stdio:
-            self._stdio.resize(rows, columns)
+        """Tell its terminal how large it is shown; the client asks as soon as it may, perhaps before it has one.
+
+        Raises: Conflict where it does not start in time.
+        """
+        if not self._there.wait(PATIENCE) or self._stdio is None:
+            raise Conflict("timeout waiting for exec session ready")
+        self._stdio.resize(rows, columns)
 
     def inspect(self) -> dict[str, Any]:
         """Return what is known of it."""

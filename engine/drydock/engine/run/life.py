@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from drydock.engine.run.containers import Containers
 
 NOT_RUNNING = "Container {id} is not running"
+# What dockerd makes in a layer of its own; the places of other mounts are the container's change (daemon/initlayer).
 NO_NETWORK: Mapping[str, Any] = {"mode": "host", "hosts": [], "address": ""}
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0  # s between restarts; doubled each time (moby/restartmanager)
 
@@ -73,7 +74,8 @@ class Life:
     kept_journal: Journal
     restart_count: int
     stopped_by_hand: bool
-    removed: bool
+    removed: bool  # gone, and everybody was told
+    leaving: bool  # on its way out: it is not written down any more
 
     def __init__(self) -> None:
         self.lock = threading.RLock()  # one change of state at a time
@@ -84,6 +86,7 @@ class Life:
         self.running_now: Running | None = None
         self.stdio: Stdio | None = None
         self.address = ""
+        self.coming_back = False  # `docker restart` is between stop and start: --rm does not count
 
     @property
     def snapshot(self) -> Snapshot:
@@ -204,6 +207,8 @@ class Life:
             self.ends += 1
             self.changed.notify_all()
         self.save()
+        if self.host_config.get("AutoRemove"):
+            self.house.forget_volumes(self.remove(force=True, volumes=True))
 
     # End
 
@@ -215,7 +220,7 @@ class Life:
         if self.monitor:
             self.monitor.stop()
         self.kept_journal = merged(self.kept_journal, running.journal())
-        again = self._restarts(code)
+        again, stays = self._restarts(code), self.coming_back or not self.host_config.get("AutoRemove")
         with self.changed:
             self.running_now, self.stdio = None, None
             self.typed = self._input()
@@ -227,7 +232,7 @@ class Life:
             self.changed.notify_all()
         if again:
             threading.Thread(target=self._again, daemon=True).start()
-        elif self.host_config.get("AutoRemove") and not self.house.closing:
+        elif not stays:
             with suppress(EngineError):
                 self.house.forget_volumes(self.remove(force=True, volumes=True))
 
@@ -241,7 +246,7 @@ class Life:
     def _again(self) -> None:
         time.sleep(min(FIRST_PAUSE * 2**self.restart_count, LONGEST_PAUSE))
         with self.lock:
-            if self.removed or self.stopped_by_hand or self.house.closing or not self.now.Restarting:
+            if self.leaving or self.stopped_by_hand or self.house.closing or not self.now.Restarting:
                 return
             self.restart_count += 1
             with suppress(EngineError):
@@ -296,8 +301,13 @@ class Life:
     def restart(self, timeout: int | None = None) -> None:
         """Stop it where it runs, then start it."""
         with self.lock:
-            if self.running:
-                self._stop(timeout)
+            self.coming_back = True
+            try:
+                if self.running:
+                    self._stop(timeout)
+                    self.tell("stop")
+            finally:
+                self.coming_back = False
             self.stopped_by_hand = False
             self._start()
         self.tell("restart")
@@ -336,6 +346,14 @@ class Life:
     def waiter(self, condition: str = "not-running") -> Waiter:
         """Return what waits for its end from now on."""
         return Waiter(self, condition)
+
+    def end_with_engine(self, seconds: int) -> None:
+        """Stop it because the engine stops: for its restart policy nobody stopped it."""
+        before = self.stopped_by_hand
+        with suppress(EngineError):
+            self._stop(seconds)
+        self.stopped_by_hand = before
+        self.save()
 
     def end_now(self) -> None:
         self.stopped_by_hand = True

@@ -13,8 +13,7 @@ from pathlib import Path
 from drydock.engine.run.spec import CannotStart
 
 PREFIX = (
-    "failed to create task for container: failed to create shim task: OCI runtime create failed: "
-    "runc create failed: unable to start container process: "
+    "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: "
 )
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

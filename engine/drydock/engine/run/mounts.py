@@ -39,10 +39,15 @@ APT_TEXT = 'APT::Sandbox::User "root";\n'
 
 
 class Targets:
-    """The places in the container where something is mounted: found, or made where the image has none."""
+    """The places in the container where something is mounted: found, or made where the image has none.
+
+    `made` holds those of the engine's own mounts: dockerd has them in a layer that nobody sees, while the place of a
+    volume is a change of the container like any other.
+    """
 
     def __init__(self) -> None:
         self.made: list[str] = []
+        self.own = True
 
     def folder(self, path: str) -> str:
         """Return the path of a directory, made with its parents where it is missing."""
@@ -50,7 +55,7 @@ class Targets:
         if not Path(real).is_dir():
             self.folder(str(Path(real).parent))
             Path(real).mkdir(0o755)
-            self.made.append(real.lstrip("/"))
+            self._note(real)
         return real
 
     def file(self, path: str) -> str:
@@ -59,8 +64,12 @@ class Targets:
         if not Path(real).exists():
             self.folder(str(Path(real).parent))
             os.close(os.open(real, os.O_CREAT | os.O_WRONLY, 0o755))
-            self.made.append(real.lstrip("/"))
+            self._note(real)
         return real
+
+    def _note(self, path: str) -> None:
+        if self.own:
+            self.made.append(path.lstrip("/"))
 
 
 def enter(spec: Spec, stage: str) -> list[str]:
@@ -75,11 +84,11 @@ def enter(spec: Spec, stage: str) -> list[str]:
         _show_host_proc(stage, targets)
     _pivot(stage, spec, targets)
     _dev(spec, devices, targets)
-    _bind(f"/proc/self/fd/{system}", targets.folder("/sys"))
-    linux.make_readonly("/sys")
+    _sys(spec, system, targets)
+    targets.file("/.dockerenv")
     for one in sorted(spec.mounts, key=lambda one: one.target.count("/")):
         _mount(one, sources.get(one), targets)
-    targets.file("/.dockerenv")
+    targets.own = False
     targets.folder(spec.process.cwd)
     _mask()
     linux.umount(".", linux.MNT_DETACH)  # the old root, where this process still stands
@@ -130,6 +139,8 @@ def _dev(spec: Spec, devices: dict[str, int], targets: Targets) -> None:
         os.close(os.open(f"/dev/{name}", os.O_CREAT | os.O_WRONLY, 0o666))
         _bind(f"/proc/self/fd/{fd}", f"/dev/{name}")
     for name, link in LINKS.items():
+        if name == "core" and not Path(link).exists():
+            continue
         Path("/dev", name).symlink_to(link)
     for name in ("pts", "shm", "mqueue"):
         Path("/dev", name).mkdir(0o755)
@@ -141,7 +152,21 @@ def _dev(spec: Spec, devices: dict[str, int], targets: Targets) -> None:
     Path(APT_CONF).write_text(APT_TEXT)
 
 
+def _sys(spec: Spec, host: int, targets: Targets) -> None:
+    """Show /sys, read-only; a network of its own has a /sys of its own, where the kernel gives one."""
+    place = targets.folder("/sys")
+    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY
+    try:
+        if spec.network != "none":
+            raise PermissionError
+        linux.mount("sysfs", place, "sysfs", flags)
+    except OSError:
+        _bind(f"/proc/self/fd/{host}", place)
+        linux.make_readonly(place)
+
+
 def _mount(one: Mount, source: int | None, targets: Targets) -> None:
+    targets.own = one.own
     if source is None:
         flags, data = tmpfs_options(one.options)
         linux.mount("tmpfs", targets.folder(one.target), "tmpfs", flags, data)

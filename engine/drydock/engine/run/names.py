@@ -36,11 +36,15 @@ def resolv_conf(
 ) -> str:
     """Return /etc/resolv.conf: the host's, with what `--dns`, `--dns-search` and `--dns-option` replace."""
     text = base.read_text(errors="replace") if base.exists() else ""
-    lines = text.splitlines()
-    for word, values in (("nameserver", servers), ("search", search), ("options", options)):
-        if values:
-            lines = [line for line in lines if line.split()[:1] != [word]]
-            lines += [f"nameserver {one}" for one in values] if word == "nameserver" else [f"{word} {' '.join(values)}"]
+    if not (servers or search or options):
+        return text
+    rows = [line.split() for line in text.splitlines() if line.split()]
+    servers = servers or [row[1] for row in rows if row[0] == "nameserver" and len(row) > 1]
+    search = search or [word for row in rows if row[0] == "search" for word in row[1:]]
+    options = options or [word for row in rows if row[0] == "options" for word in row[1:]]
+    lines = [f"search {' '.join(search)}"] if search and list(search) != ["."] else []
+    lines += [f"nameserver {one}" for one in servers]
+    lines += [f"options {' '.join(options)}"] if options else []
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -57,7 +61,7 @@ def files(
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (folder / name).write_text(text)
-    return [Mount(f"/etc/{name}", str(folder / name)) for name in texts]
+    return [Mount(f"/etc/{name}", str(folder / name), own=True) for name in texts]
 
 
 def with_home(env: Sequence[str], home: str) -> list[str]:

@@ -46,7 +46,7 @@ def prepare(spec: Spec) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     for name, target in LINKS.items():
         link = dev / name
-        if not link.is_symlink():
+        if not link.is_symlink() and (name != "core" or Path(target).exists()):
             link.symlink_to(target if name != "ptmx" else "/dev/ptmx")
     for name in (*DEVICES, "shm"):
         place = dev / name
@@ -63,9 +63,13 @@ def mount_points(spec: Spec) -> list[str]:
     """Make the places in the tree where something is bound, symlinks followed inside the tree; return the new ones."""
     root = os.open(spec.root.tree, linux.O_PATH)
     try:
-        wanted = [("/proc", True), ("/sys", True), ("/dev", True), (spec.process.cwd, True), ("/.dockerenv", False)]
-        wanted += [(one.target, not one.source or Path(one.source).is_dir()) for one in spec.mounts]
-        return [made for path, folder in wanted for made in _make(root, path, folder)]
+        own = [("/proc", True), ("/sys", True), ("/dev", True), ("/.dockerenv", False)]
+        own += [(one.target, Path(one.source).is_dir()) for one in spec.mounts if one.own]
+        made = [made for path, folder in own for made in _make(root, path, folder)]
+        for one in spec.mounts:
+            _make(root, one.target, not one.source or Path(one.source).is_dir())
+        _make(root, spec.process.cwd, True)
+        return made
     finally:
         os.close(root)
 

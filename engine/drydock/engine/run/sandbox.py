@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from drydock.engine.errors import Conflict
-from drydock.engine.run import frames, rungs
+from drydock.engine.run import frames, processes, rungs
 from drydock.engine.run.launcher import Launcher
 from drydock.engine.run.rungs import Proof, Rung
 from drydock.engine.run.shim import MAIN
@@ -108,6 +108,11 @@ class Running:
         """Return what was noted so far of owners, devices and capabilities."""
         notes = self._last_journal or self._ask({"journal": True}, "journal") or self._last_journal
         return journal_of(notes, (self.spec.process.uid, self.spec.process.gid))
+
+    def everyone(self) -> list[int]:
+        """Return the process IDs of all that runs in the container, the main program first."""
+        started = [program.pid for program in list(self._programs.values())]
+        return list(dict.fromkeys(pid for one in started for pid in (one, *processes.below(one))))
 
     def hang_up(self) -> None:
         """Close the engine's end: the shim kills all it started, and ends."""

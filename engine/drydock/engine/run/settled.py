@@ -37,7 +37,10 @@ def completed(config: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, 
     for key in ("Cmd", "Entrypoint", "Shell", "OnBuild"):
         if isinstance(found.get(key), str):
             found[key] = [found[key]]
-    if not found.get("Entrypoint"):
+    if found.get("Entrypoint") == [""]:  # `--entrypoint ""`: neither the image's entrypoint nor its command
+        found["Entrypoint"] = []
+        found["Cmd"] = found.get("Cmd") or []
+    elif not found.get("Entrypoint"):
         if not found.get("Cmd"):
             found["Cmd"] = image.get("Cmd")
         if found.get("Entrypoint") is None:

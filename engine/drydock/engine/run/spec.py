@@ -17,6 +17,7 @@ class CannotStart(EngineError):
 
     def __init__(self, message: str, exit_code: int = 128) -> None:
         super().__init__(message)
+        self.status = 400 if exit_code in (126, 127) else 500  # moby daemon/errors.go translateContainerdStartErr
         self.exit_code = exit_code  # what `docker run` exits with: 127 not found, 126 not executable
 
 
@@ -32,6 +33,7 @@ class Mount:
     source: str = ""  # absolute, on the host; "" for a tmpfs
     readonly: bool = False
     options: str = ""  # of a tmpfs, as `docker run --tmpfs` takes them: "size=64m,mode=1777"
+    own: bool = False  # the engine's, such as /etc/hosts: dockerd's layers do not show where it is mounted
 
 
 @dataclass(frozen=True)

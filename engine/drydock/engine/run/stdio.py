@@ -151,9 +151,14 @@ class Attachment:
             self.typed.write(data)
 
     def close_stdin(self) -> None:
-        """The client types no more; where its input was meant for it alone, the program is told."""
+        """The client types no more: the program is told, or, where others may type on, this client has left.
+
+        Source: moby container/stream/attach.go: "No matter what, when stdin is closed, close stdout and stderr".
+        """
         if self.typed and self.typed.once:
             self.typed.end()
+        elif self.typed:
+            self.listener.close()
 
     def close(self) -> None:
         """Leave; the program goes on."""

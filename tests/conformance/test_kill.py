@@ -69,6 +69,7 @@ def run(client):
 def victim():
     """An engine with a base, an archive to load, a container to commit, and how long each deed takes."""
     folder = Path(tempfile.mkdtemp(prefix="conf-kill-", dir="/var/tmp"))
+    folder.chmod(0o755)  # where root runs the tests, an ordinary user runs the engine
     own = Own(folder / "home")
     own.start()
     own.client.images.load(bases.archive())

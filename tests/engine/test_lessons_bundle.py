@@ -8,7 +8,9 @@ from pathlib import Path
 
 import docker
 import pytest
-from drydock.lessons import bundle, own, pack
+from drydock.cli import main
+from drydock.lessons import bundle, pack
+from drydock.lessons import own as kit
 from drydock.lessons.bundle import BadBundle
 from drydock.lessons.harvest import OtherIdentity, harvest
 
@@ -101,7 +103,7 @@ def begun(daemon, tmp_path):
     root = ROOTS[0]
     files = {"bin/sh": "busybox", "bin/date": "busybox", "bin/busybox": Path(shutil.which("busybox")).read_bytes()}
     env = {"Env": ["PATH=/bin"]}
-    base = pack.image(f"{root}:latest", {"made": pack.layer(files)}, env, own.architecture(), ["sh"])
+    base = pack.image(f"{root}:latest", {"made": pack.layer(files)}, env, kit.architecture(), ["sh"])
     daemon.images.load(pack.archive([base]))
     context = tmp_path / "context"
     context.mkdir()
@@ -221,3 +223,25 @@ def test_a_step_that_is_not_on_the_list_fills_no_cache(client, tmp_path):
     bundle.opened(made.folder).load(client)
     assert "Using cache" not in build(client, lesson)
     left(client, made, files)
+
+
+def test_the_command_lists_a_folder_and_says_how_to_get_one(folder, tmp_path, capsys):
+    assert main(["images", "list", str(folder)]) == 0
+    assert capsys.readouterr().out == bundle.opened(folder).picture() + "\n"
+    assert main(["images", "list", str(tmp_path / "nowhere")]) == 1
+    assert "drydock images make" in capsys.readouterr().err
+
+
+def test_the_command_gives_a_folder_to_the_engine_that_answers(folder, client, embedded, monkeypatch, capsys):
+    monkeypatch.setenv("DOCKER_HOST", embedded)
+    assert main(["images", "load", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Drydock engine") and f"{ROOTS[0]}:latest" in said
+    client.images.remove(ROOTS[0])
+
+
+def test_where_nothing_is_executed_no_lesson_images_can_be_made(own, tmp_path, capsys):
+    with own("--rung", "D") as (_, url):
+        assert main(["images", "make", str(tmp_path / "images"), "--host", url]) == 1
+    assert "To fill the cache the lessons' steps must run once" in capsys.readouterr().err
+    assert not (tmp_path / "images").exists()

@@ -4,7 +4,9 @@ import io
 import json
 import random
 import tarfile
+from contextlib import closing
 
+import docker
 import pytest
 from drydock import read
 from drydock.lessons import machine, own, pack
@@ -81,15 +83,30 @@ def test_python_brings_no_tests_no_bytecode_and_no_packages_of_this_machine():
     assert [n for n in names if n.startswith(("root/", "home/", "tmp/"))] == []
 
 
-@pytest.mark.docker
-def test_python_runs_with_its_library_on_every_engine(daemon):
+@pytest.fixture
+def engine_on(request):
+    """What starts the kit's own engine; `own` is the images' module here."""
+    return request.getfixturevalue("own")
+
+
+def python_runs(client):
     name = "drydock/python-of-a-test"
-    daemon.images.load(pack.archive([own.python(name)[0]]))
+    client.images.load(pack.archive([own.python(name)[0]]))
     ask = "import ssl, http.server, sys, sqlite3; print(sys.prefix, *sqlite3.connect('').execute('select 7'))"
     try:
-        assert daemon.containers.run(name, ["python3", "-c", ask], remove=True) == b"/usr/local (7,)\n"
-        said = daemon.containers.run(name, ["sh", "-c", "/usr/bin/env python -c 'print(6 * 7)'"], remove=True)
+        assert client.containers.run(name, ["python3", "-c", ask], remove=True) == b"/usr/local (7,)\n"
+        said = client.containers.run(name, ["sh", "-c", "/usr/bin/env python -c 'print(6 * 7)'"], remove=True)
         assert said == b"42\n"
-        assert daemon.containers.list(all=True, filters={"ancestor": name}) == []
     finally:
-        daemon.images.remove(name, force=True)
+        client.images.remove(name, force=True)
+
+
+@pytest.mark.docker
+def test_python_runs_with_its_library_on_every_docker(daemon):
+    python_runs(daemon)
+
+
+@pytest.mark.parametrize("rung", ["A", "C"])
+def test_python_runs_with_its_library_on_the_kits_engine(engine_on, rung):
+    with engine_on("--rung", rung) as (_, url), closing(docker.DockerClient(base_url=url)) as client:
+        python_runs(client)

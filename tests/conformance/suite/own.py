@@ -12,6 +12,7 @@ from typing import Any
 
 import docker
 from docker.errors import DockerException
+from requests.exceptions import RequestException
 
 ENGINE = Path(__file__).resolve().parents[3] / "engine"
 
@@ -55,7 +56,7 @@ class Own:
             client = docker.DockerClient(base_url=f"unix://{self.socket}", version="1.41", timeout=60)
             try:
                 client.ping()
-            except DockerException:
+            except (DockerException, RequestException):
                 client.close()
                 time.sleep(0.01)
             else:

@@ -82,6 +82,7 @@ class Listener:
     ) -> None:
         self.fd, self.notes, self.groups = fd, notes, groups
         self.names = names  # host and domain
+        self.root_is_swapped = False  # by an old PRoot, before the call comes here
         self.tree = tree  # rung C: the container's root as the host sees it
         self.tracees: list[Tracee] = []  # rung C: whose exit code is wanted
         self.column = list(filters.AUDIT_ARCH).index(os.uname().machine)
@@ -133,7 +134,7 @@ class Listener:
             if "xattr" in call.name:
                 return self._attribute(call, fd)
             shift = {"fchownat": 2}.get(call.name, 1)
-            return self._owner(fd, call.signed(shift), call.signed(shift + 1))
+            return self._owner(fd, *self._meant(call.signed(shift), call.signed(shift + 1)))
         finally:
             os.close(fd)
 
@@ -152,6 +153,16 @@ class Listener:
         with Path(f"/proc/{call.pid}/mem").open("r+b", buffering=0) as memory:
             os.pwrite(memory.fileno(), b"".join(one.encode()[:64].ljust(65, b"\0") for one in told), call.args[0])
         return 0
+
+    def _meant(self, uid: int, gid: int) -> tuple[int, int]:
+        """Return the owner that the program asked for: PRoot before 5.2 puts its own user in the place of root.
+
+        Who asks for just that user and another group than PRoot's means it; both at once cannot be told from root.
+        """
+        mine = (os.getuid(), os.getgid())
+        if not self.root_is_swapped or (uid == mine[0] == gid != mine[1]):
+            return uid, gid
+        return (0 if uid == mine[0] else uid), (0 if gid == mine[1] else gid)
 
     def _owner(self, fd: int, uid: int, gid: int) -> int:
         path = self._inside(fd)

@@ -124,11 +124,12 @@ def command(spec: Spec, process: Process) -> list[str]:
 
 def environment(process: Process, spec: Spec) -> Sequence[str]:
     """Return the program's environment; a PRoot that can be told so keeps its loader in the container's own folder."""
-    return [*process.env, f"PROOT_TMP_DIR={spec.private}/tmp"] if _is_new(spec) else process.env
+    return [*process.env, f"PROOT_TMP_DIR={spec.private}/tmp"] if is_new(spec) else process.env
 
 
-def _is_new(spec: Spec) -> bool:
-    return "--kill-on-exit" in spec.proot  # 5.2; Debian's 5.1 has its loader in /tmp and nowhere else
+def is_new(spec: Spec) -> bool:
+    """Return whether it is PRoot 5.2 or later; Debian's 5.1 has its loader in /tmp and nowhere else."""
+    return "--kill-on-exit" in spec.proot
 
 
 def reach(spec: Spec) -> tuple[list[str], list[str]]:
@@ -137,7 +138,7 @@ def reach(spec: Spec) -> tuple[list[str], list[str]]:
     readable = ["/proc", "/sys", path, *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache"), "/nix"]
     readable += [str(Path(path).parent.parent / "lib"), "/usr/local/lib"]
     writable = ["/dev", "/proc", spec.private]
-    writable += [] if _is_new(spec) else ["/tmp"]
+    writable += [] if is_new(spec) else ["/tmp"]
     (readable if spec.readonly else writable).append(spec.root.tree)
     for one in spec.mounts:
         (readable if one.readonly else writable).append(one.source or spec.private)

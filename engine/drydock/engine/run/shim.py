@@ -124,6 +124,7 @@ class Shim:
         """Serve the filter of a new program; on rung C, watch the program behind PRoot as well."""
         tree = self.spec.root.tree if self.spec.rung == "C" else ""
         listener = Listener(fd, self.notes, tree, groups, (self.spec.hostname, self.spec.domainname))
+        listener.root_is_swapped = self.spec.rung == "C" and not proot.is_new(self.spec)
         if fd >= 0:
             with suppress(OSError):  # it has ended already
                 listener.know_root(self.running[MAIN])

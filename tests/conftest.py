@@ -174,7 +174,7 @@ def busybox_tar(*links):
 @pytest.fixture(scope="session")
 def bare_busybox():
     """A small root file system as a tar, for `docker import`."""
-    return busybox_tar("mkdir", "stty", "tty")
+    return busybox_tar("grep", "mkdir", "stty", "tty")
 
 
 @pytest.fixture(scope="session")

@@ -109,6 +109,7 @@ def test_notebooks_run_on_rung_c(pod):
 def test_notebooks_run_on_rung_d_on_the_cache_that_was_made(pod):
     found = learned(pod, "D", *NOTEBOOKS)
     told = [
+        ("00-start", "doctor-run", r"Rung +D.*No container starts"),
         ("00-start", "first-fresh", "Nothing can be executed on this machine.*come from the cache in"),
         ("00-start", "first-build-run", "0 of 3 steps ran"),
         ("00-start", "first-run-run", SILENT),
@@ -120,8 +121,6 @@ def test_notebooks_run_on_rung_d_on_the_cache_that_was_made(pod):
         (NOTEBOOKS[2], "shop-time", SILENT),
     ]
     assert missing(found, told) == []
-    for name in NOTEBOOKS:
-        assert "Step" not in found[name]["said"] or not re.search("failed", str(found[name]["said"]))
 
 
 def test_nothing_was_killed_for_want_of_memory(pod):

@@ -200,6 +200,53 @@ def test_files_in_and_out(box):
     assert {"Path": "/etc/note.txt", "Kind": 1} in container.diff()
 
 
+def packed(*entries):
+    """Return a tar of entries: a name with content, or with where a link leads."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, kind, text in entries:
+            entry = tarfile.TarInfo(name)
+            entry.type = kind
+            if kind == tarfile.REGTYPE:
+                entry.size = len(text)
+                tar.addfile(entry, io.BytesIO(text.encode()))
+            else:
+                entry.linkname = text
+                tar.addfile(entry)
+    return out.getvalue()
+
+
+def test_docker_cp_reaches_into_a_volume(client, box):
+    container = box(["true"], volumes=["/data"])
+    assert container.put_archive("/data", packed(("a/b", tarfile.REGTYPE, "hello")))
+    chunks, told = container.get_archive("/data/a")
+    assert told["name"] == "a" and told["mode"] & (1 << 31)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+        assert tar.extractfile("a/b").read() == b"hello"
+    with pytest.raises(NotFound, match="Could not find the file"):
+        container.get_archive("/data/nothing")
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [("../out", tarfile.REGTYPE, "x")],
+        [("up", tarfile.SYMTYPE, "../.."), ("up/out", tarfile.REGTYPE, "x")],
+        [("up", tarfile.SYMTYPE, "/tmp")],
+        [("hard", tarfile.LNKTYPE, "../volume.json"), ("hard", tarfile.REGTYPE, "x")],
+        [("null", tarfile.CHRTYPE, "")],
+    ],
+    ids=["dots", "link up", "link to root", "hard link", "device"],
+)
+def test_an_archive_cannot_leave_the_volume_it_is_unpacked_in(client, box, entries):
+    container = box(["true"], volumes=["/data"])
+    (mount,) = client.api.inspect_container(container.id)["Mounts"]
+    with pytest.raises(APIError, match="Error processing tar file"):
+        container.put_archive("/data", packed(*entries))
+    assert client.volumes.get(mount["Name"]).attrs["Labels"] is not None
+    assert b"".join(container.get_archive("/data")[0]).count(b"out") == 0
+
+
 def test_commit_and_export(client, box):
     container = run(box, ["sh", "-c", "echo made > /made"])
     container.wait()

@@ -471,18 +471,21 @@ class Container:
     def unpause(self):
         self.said.append("unpause")
 
+    def tell(self, action, **attributes):
+        self.said.append(action)
+
 
 def test_commit_makes_an_image_of_a_container(shop):
     box = Container(shop.base, Cmd=["make"])
     request = CommitRequest("me/it", "2", "ann", "done", ('CMD ["y"]', "ENV Z=1"))
     image = shop.images.get(commit(shop.images, shop.layers, box, request))
-    assert box.said == ["pause", "changes", "unpause"]
+    assert box.said == ["pause", "changes", "commit", "unpause"]
     assert image.id == shop.images.get("me/it:2").id and shop.tree(image)["new"] == "x"
     assert image.config["config"]["Cmd"] == ["y"] and "Z=1" in image.config["config"]["Env"]
     row = image.config["history"][-1]
     assert (row["author"], row["comment"], row["created_by"]) == ("ann", "done", "make")
     commit(shop.images, shop.layers, box, CommitRequest(pause=False))
-    assert box.said[3:] == ["changes"]
+    assert box.said[4:] == ["changes", "commit"]
 
 
 def test_a_container_goes_on_when_its_commit_fails(shop):
@@ -496,7 +499,7 @@ def test_a_container_goes_on_when_its_commit_fails(shop):
 def test_what_no_commit_takes_is_named():
     with pytest.raises(BadParameter, match="run is not a valid change command"):
         changed({}, ("RUN x",))
-    with pytest.raises(BadParameter, match="unknown instruction: FOO"):
+    with pytest.raises(BadParameter, match="foo is not a valid change command"):
         changed({}, ("FOO x",))
 
 

@@ -1,15 +1,17 @@
 """A program in an image's files, on each rung of the sandbox ladder that executes."""
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from drydock.engine.run import CannotStart, Mount, Process, Root, Sandbox, Spec
+from drydock.engine.run import CannotStart, Mount, Process, Root, Sandbox, Spec, landlock
 from drydock.engine.run.listener import OWNER
 
 PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
@@ -82,9 +84,16 @@ def letter(request):
 
 
 @pytest.fixture
-def box(letter, tmp_path):
+def place():
+    """A folder that is not in /tmp, where PRoot 5.1 must be allowed to write."""
+    with tempfile.TemporaryDirectory(prefix="drydock-test-", dir="/var/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def box(letter, place):
     """A place to run programs on one rung."""
-    made = Box(letter, tmp_path)
+    made = Box(letter, place)
     yield made
     made.sandbox.close()
 
@@ -168,6 +177,108 @@ def test_folders_and_files_of_the_host_appear_where_they_are_mounted(box, tmp_pa
     assert (shared / "out").read_text() == "back\n"
     assert "new/place" not in box.last.main.made  # a change of the container, as in dockerd
     assert ".dockerenv" in box.last.main.made
+
+
+def test_what_is_mounted_read_only_takes_no_writes(box, place):
+    shared = place / "shared"
+    shared.mkdir()
+    can = box.letter != "C" or landlock.version() >= landlock.FIRST_USEFUL  # PRoot alone forbids nothing
+    script = "touch /data/x 2>/dev/null && echo written; touch /root/x 2>/dev/null && echo root; echo end"
+    mounts = (Mount("/data", str(shared), readonly=True),)
+    assert box.run("sh", "-c", script, mounts=mounts, readonly=True) == (0, "end\n" if can else "written\nroot\nend\n")
+
+
+def test_a_link_in_an_image_leads_no_mount_out_of_it(box, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    top = Path(box.root.lower[0] if box.letter == "A" else box.root.tree)
+    (top / "etc/hosts").symlink_to(f"{'../' * 30}{outside}/hosts")
+    (top / "data").symlink_to(outside)
+    (tmp_path / "hosts").write_text("inside\n")
+    mounts = (Mount("/etc/hosts", str(tmp_path / "hosts")), Mount("/data/deep", str(tmp_path / "hosts")))
+    code, _ = box.run("true", mounts=mounts)
+    assert code == 0
+    assert not list(outside.iterdir())
+
+
+def test_no_file_of_the_engine_is_open_in_the_container(box):
+    code, text = box.run("sh", "-c", "ls /proc/self/fd")
+    assert (code, [one for one in text.split() if int(one) > 3]) == (0, [])
+
+
+def test_the_host_name_is_the_containers(box):
+    assert box.run("sh", "-c", "hostname; uname -n", hostname="ship") == (0, "ship\nship\n")
+    assert box.run("hostname", hostname="ship", uts="host") == (0, f"{socket.gethostname()}\n")
+
+
+def test_a_programs_groups_are_the_images(box):
+    assert box.run("id", "-G", process={"uid": 1000, "gid": 1000, "groups": (7, 1000)}) == (0, "1000 7\n")
+
+
+def test_a_file_given_away_loses_its_privileges(box):
+    script = "touch /f; chmod 6755 /f; chown 5:6 /f; stat -c %a /f; chmod 4755 /f; stat -c %a /f"
+    assert box.run("sh", "-c", script) == (0, "755\n4755\n")
+
+
+def test_a_terminal_is_one(box):
+    script = "tty >/dev/null && stty size && read x && echo got $x"
+    with box.running("sh", "-c", script, process={"tty": True, "size": (30, 90)}) as (running, _):
+        terminal = running.main.terminal
+        said = os.read(terminal, 100)
+        os.write(terminal, b"word\n")
+        assert running.wait() == 0
+        while b"got word" not in said:
+            said += os.read(terminal, 100)
+        assert said.startswith(b"30 90\r\n")
+        os.close(terminal)
+
+
+def test_more_programs_run_in_a_running_container(box):
+    with box.running("sh", "-c", "echo here >/mark; echo; sleep 1003", hostname="ship") as (running, output):
+        output.read(1)
+        read, write = os.pipe()
+        null = os.open(os.devnull, os.O_RDWR)
+        script = "cat /mark; hostname; id -u; exit 5"
+        program = running.exec(Process(("sh", "-c", script), (PATH,), uid=7, gid=8), [null, write, write])
+        missing = Process(("nosuch",), (PATH,))
+        with pytest.raises(CannotStart, match="executable file not found"):
+            running.exec(missing, [null, null, null])
+        os.close(write)
+        os.close(null)
+        with os.fdopen(read, "rb") as said:
+            assert said.read() == b"here\nship\n7\n"
+        assert program.wait() == 5
+        assert not running.ended
+
+
+def test_a_paused_container_stands_still(box):
+    with box.running("sh", "-c", "while :; do echo x; sleep 0.01; done") as (running, output):
+        output.read(1)
+        running.pause()
+        os.set_blocking(output.fileno(), False)
+        while output.read(4096):
+            pass  # what was said before
+        states = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in running.everyone()]
+        assert set(states) <= {"T", "t"}
+        running.unpause()
+        os.set_blocking(output.fileno(), True)
+        assert output.read(1) == b"x"
+
+
+def test_nothing_outlives_a_killed_launcher(box):
+    with box.running("sleep", "1004") as (running, _):
+        os.kill(box.sandbox.launcher.pid, 9)
+        assert running.wait() in (0, 137)
+    assert box.run("echo", "again") == (0, "again\n")
+    assert not [line for line in sleeping() if "1004" in line]
+
+
+def test_the_journal_outlives_an_engine_that_is_killed(box):
+    with box.running("sh", "-c", "ln -s x /l; chown -h 5:6 /l; echo; sleep 1005") as (running, output):
+        output.read(1)
+        running.hang_up()
+        running.join()
+    assert json.loads((box.folder / "private/journal.json").read_text())["owners"] == {"l": [5, 6]}
 
 
 def test_devices_and_standard_streams_are_there(box):

@@ -144,7 +144,7 @@ NO_CONTAINER = "No container was started: this machine lets the engine execute n
 NO_RUN = "nocache=True is left out: every RUN comes from the lessons' cache.*0 of . steps ran"
 OTHERWISE = {
     "00-start": {
-        "doctor-run": r"rung D.*answers at",
+        "doctor-run": r"rung D.*answers at.*No container starts.*Try: ",
         "first-fresh": "Nothing can be executed on this machine.*runs on drydock/base instead.*cache in",
         "first-build-run": "0 of 3 steps ran",
         "first-run-run": NO_CONTAINER,

@@ -16,6 +16,7 @@ import docker
 from docker.errors import DockerException
 from requests.exceptions import RequestException
 
+from drydock.badge import executes
 from drydock.client import EngineUnavailable, address, connect, embedded
 from drydock.model.layer import human, shown
 
@@ -35,7 +36,12 @@ RUNG = {
     "C": "C: programs run traced (PRoot), in a copy of the image's files. This is no security boundary",
     "D": "D: nothing is executed here: images are loaded, inspected, and built from the lessons' cache",
 }
-WORKS = "builds, hits and misses as they happen, layers and their files, containers."
+WORKS = "What works: builds, hits and misses as they happen, layers and their files, containers."
+WITHOUT_RUNS = (
+    "What works: images, layers and their files, and builds whose RUN steps are in the lessons' cache. No container "
+    "starts.\nTry: install proot (Debian, Ubuntu: apt install proot), then `drydock engine stop`: the next start "
+    "looks anew"
+)
 
 
 @dataclass(frozen=True)
@@ -69,13 +75,13 @@ def doctor() -> Diagnosis:
     kit = [("Drydock", here), ("Drawings", _drawings())]
     try:
         with closing(connect(timeout=20)) as client:
-            findings = _engine(client)
+            findings, works = _engine(client), WORKS if executes(client) else WITHOUT_RUNS
     except EngineUnavailable as error:
         return Diagnosis(False, (*kit, ("Engine", "none answers")), str(error))
     except (DockerException, RequestException) as error:
         verdict = f"The engine answered once, then failed: {_line(error)}\nIt may be starting or overloaded.\n"
         return Diagnosis(False, (*kit, ("Engine", "stopped answering")), f"{verdict}Try: drydock doctor")
-    return Diagnosis(True, (*findings, *kit), f"What works: {WORKS}")
+    return Diagnosis(True, (*findings, *kit), works)
 
 
 def _engine(client: docker.DockerClient) -> list[tuple[str, str]]:

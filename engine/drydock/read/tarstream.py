@@ -172,8 +172,11 @@ class Content(Stream):
 
     def finish(self) -> None:
         """Skip to the next header."""
-        self.outer.skip(self.left + -self.size % BLOCK)
+        self.outer.skip(self.left)
         self.left = 0
+        padding = -self.size % BLOCK
+        if padding and not self.outer.at_end():  # `docker build -f` leaves the last file's padding out
+            self.outer.skip(padding)
 
 
 def check(block: bytes, where: str) -> None:

@@ -98,9 +98,6 @@ def commit(request: Request) -> Reply:
     container = daemon.containers.get(request.text("container"))
     wanted = CommitRequest.parse(request.query, request.json() or None)
     id = made(daemon.images, daemon.layers, container, wanted)
-    daemon.events.emit(
-        "container", "commit", container.id, {"name": container.name, "imageID": id, "comment": request.text("comment")}
-    )
     return Json({"Id": id}, 201)
 
 

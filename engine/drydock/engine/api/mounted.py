@@ -46,8 +46,9 @@ class Place:
 
         Raises: NotFound with the text `told`.
         """
+        follow = follow or self.path == self.root
         real = Path(os.path.realpath(self.path if follow else self.path.parent))
-        real = real if follow or self.path == self.root else real / self.path.name
+        real = real if follow else real / self.path.name
         if self.root not in (real, *real.parents) or not (real.exists() or real.is_symlink()):
             raise NotFound(told)
         return real

@@ -142,7 +142,11 @@ def _worded(error: Exception) -> Exception:
 
 def _read(sent: Sent, request: Request) -> tuple[Dockerfile, tuple[Stage, ...]]:
     """Return the recipe, and its stages up to the one that is asked for, `--label` added to it."""
-    dockerfile = parse(sent.dockerfile)
+    try:
+        dockerfile = parse(sent.dockerfile)
+    except DockerfileError as error:
+        name = f"failed to parse {request.dockerfile}:"
+        raise BadParameter(error.docker.replace("failed to parse Dockerfile:", name) or str(error)) from None
     for i in dockerfile.instructions:
         if i.heredocs:
             raise _heredoc(i)

@@ -14,6 +14,7 @@ from drydock.engine.build.settings import changed
 from drydock.engine.errors import EngineError
 from drydock.engine.images import Catalogue, NoSuchImage, made
 from drydock.engine.snapshots import Layers, New
+from drydock.model.layer import Layer
 
 
 class Committable(Protocol):
@@ -33,6 +34,7 @@ class Committable(Protocol):
     def changes(self) -> Sequence[New]: ...
     def pause(self) -> None: ...
     def unpause(self) -> None: ...
+    def tell(self, action: str, **attributes: str) -> None: ...
 
 
 def commit(images: Catalogue, layers: Layers, container: Committable, request: CommitRequest) -> str:
@@ -48,10 +50,18 @@ def commit(images: Catalogue, layers: Layers, container: Committable, request: C
     if pause:
         container.pause()
     try:
-        layer = layers.write(container.changes())
+        id = _image(images, layers.write(container.changes()), container, request, config)
+        for tag in tags:
+            images.tag(id, tag)
+        container.tell("commit", imageID=id, comment=request.comment)
+        return id
     finally:
         if pause:
             container.unpause()
+
+
+def _image(images: Catalogue, layer: Layer, container: Committable, request: CommitRequest, config: Config) -> str:
+    """Add the image and return its ID."""
     try:
         parent = images.get(container.image_id) if container.image_id else None
     except NoSuchImage:
@@ -67,10 +77,7 @@ def commit(images: Catalogue, layers: Layers, container: Committable, request: C
         comment=request.comment,
         author=request.author,
     )
-    record = images.add(raw, parent=parent.id if parent else "", built=True)
-    for tag in tags:
-        images.tag(record.id, tag)
-    return record.id
+    return images.add(raw, parent=parent.id if parent else "", built=True).id
 
 
 def merged(wanted: Config, container: Config) -> Config:

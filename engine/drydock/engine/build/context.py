@@ -227,12 +227,14 @@ def receive(read: Read, name: str, spool: Path) -> Sent:
     """
     files = unpack(read, spool)
     view = files.view()
-    name = posixpath.normpath("/" + name).lstrip("/")
+    asked, name = name, posixpath.normpath(name).lstrip("/")
+    if name.split("/")[0] == "..":
+        raise EngineError(f"forbidden path outside the build context: {asked} ()")
     found = view.lookup(name)
     if found is None and name == "Dockerfile" and view.lookup("dockerfile") is not None:
         name, found = "dockerfile", view.lookup("dockerfile")
     if found is None:
-        raise EngineError(f"Cannot locate specified Dockerfile: {name}")
+        raise EngineError(f"Cannot locate specified Dockerfile: {asked}")
     if found.kind != "file":
         raise EngineError(f"read {name}: is a {found.kind}, and a Dockerfile must be a file")
     text = view.read(name)

@@ -38,6 +38,7 @@ class Request:
     remote: str = ""
     shm_size: int = 0
     extra_hosts: tuple[str, ...] = ()
+    ulimits: tuple[Mapping[str, Any], ...] = ()
     aux: bool = True
 
     @property
@@ -78,6 +79,7 @@ class Request:
             remote=_text(query, "remote"),
             shm_size=_number(query, "shmsize"),
             extra_hosts=tuple(query.get("extrahosts", ())),
+            ulimits=_ulimits(query),
             aux=aux,
         )
 
@@ -171,4 +173,14 @@ def _names(query: Query) -> tuple[str, ...]:
     found = _json(query, "cachefrom", "error reading cachefrom") or []
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
         raise BadParameter("error reading cachefrom: it must be a JSON list of image names")
+    return tuple(found)
+
+
+def _ulimits(query: Query) -> tuple[Mapping[str, Any], ...]:
+    found = _json(query, "ulimits", "error reading ulimits") or []
+    numbers = ("Soft", "Hard")
+    if not isinstance(found, list) or not all(
+        isinstance(one, dict) and all(isinstance(one.get(key, 0), int) for key in numbers) for one in found
+    ):
+        raise BadParameter("error reading ulimits: it must be a JSON list of objects with Name, Soft and Hard")
     return tuple(found)

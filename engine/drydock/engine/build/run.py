@@ -99,6 +99,7 @@ def _process(
                     cancelled=lambda: stop.is_set() or site.cancelled.is_set(),
                     shm_size=site.request.shm_size or 64 << 20,
                     extra_hosts=site.request.extra_hosts,
+                    ulimits=site.request.ulimits,
                     hostname=short(at.container),
                 )
             )

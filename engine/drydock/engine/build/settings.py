@@ -218,7 +218,10 @@ def changed(config: Config, lines: tuple[str, ...]) -> Config:
     try:
         df = parse("\n".join(["FROM scratch", *lines]).encode("utf-8", "surrogateescape")) if lines else None
     except DockerfileError as error:
-        raise BadParameter(error.docker.partition(": ")[2] or str(error)) from None
+        what = error.docker.partition(": ")[2] or str(error)
+        if what.startswith("unknown instruction: "):
+            what = f"{what.rpartition(' ')[2].lower()} is not a valid change command"
+        raise BadParameter(what) from None
     at = Settings.of("", whole(config), {}, {}, "\\")
     for n, i in enumerate(df.stages[0].instructions[1:] if df else (), 1):
         if i.keyword not in COMMITTABLE:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -42,6 +42,7 @@ class RunStep(Protocol):
         *,
         shm_size: int = ...,
         extra_hosts: Sequence[str] = ...,
+        ulimits: Sequence[Mapping[str, object]] = ...,
         hostname: str = ...,
     ) -> tuple[int, Journal]: ...
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from drydock.engine.run import filters, frames, linux, lookup, mounts, proot, terminal
+from drydock.engine.run import filters, frames, landlock, linux, lookup, mounts, proot, terminal
 from drydock.engine.run.spec import CannotStart, Process, Spec
 
 KINDS = {"mnt": linux.CLONE_NEWNS, "uts": linux.CLONE_NEWUTS, "ipc": linux.CLONE_NEWIPC}
@@ -141,8 +141,13 @@ def _traced(spec: Spec, process: Process, child: Child) -> NoReturn:
     command = proot.command(spec, process)
     _stdio(process, child, "/dev/ptmx")
     _limits(spec, keep=0)
+    landlock.confine(*proot.reach(spec))
     rules = filters.HIDDEN + filters.DENIED + filters.UNTRANSLATED
-    rules += filters.OWNERSHIP + filters.GROUPS + filters.EXITS
+    rules += filters.GROUPS + filters.EXITS
+    if process.uid == 0:
+        rules += filters.OWNERSHIP
+    if spec.hostname and spec.uts != "host":
+        rules += filters.HOST_NAME
     if spec.network == "none":
         rules += filters.NO_NETWORK
     _exec(command, proot.environment(process, spec), rules, child)

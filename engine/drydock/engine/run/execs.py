@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from drydock.engine.errors import Conflict, EngineError
 from drydock.engine.run import lookup, names, users
+from drydock.engine.run.accounts import Accounts
 from drydock.engine.run.output import Output
 from drydock.engine.run.sandbox import Started
 from drydock.engine.run.spec import CannotStart, Process
@@ -101,7 +102,7 @@ class Exec:
 
     def _process(self, size: tuple[int, int]) -> Process:
         config, mine = self.container.config, self.config
-        who = users.find_in(self.container.snapshot.view(), mine.get("User") or config.get("User") or "")
+        who = users.find_in(Accounts(self.container.snapshot), mine.get("User") or config.get("User") or "")
         env = self.container.environment()
         own = mine.get("Env") or []
         changed = {one.partition("=")[0] for one in own}

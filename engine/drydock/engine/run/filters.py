@@ -68,6 +68,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "setxattrat": (463, 463),
     "socket": (41, 198),
     "statx": (332, 291),
+    "uname": (63, 160),
     "unshare": (272, 97),
     "userfaultfd": (323, 282),
 }
@@ -126,6 +127,8 @@ UNTRANSLATED = _each(
 )
 
 EXITS = _each(NOTIFY, "exit_group")  # rung C: with what code a program ends (tracee.py)
+
+HOST_NAME = _each(NOTIFY, "uname")  # rung C has no UTS name space: the engine answers, with the container's name
 
 INTERNET = (2, 10, 17)  # AF_INET, AF_INET6, AF_PACKET
 NO_NETWORK = (Rule("socket", ERRNO | errno.EAFNOSUPPORT, 0, 0xFFFFFFFF, INTERNET),)

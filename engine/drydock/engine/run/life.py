@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from drydock.engine.errors import Conflict, EngineError, NotModified
 from drydock.engine.run import arranged, names, settled, users
+from drydock.engine.run.accounts import Accounts
 from drydock.engine.run.health import Monitor
 from drydock.engine.run.output import Output
 from drydock.engine.run.sandbox import Running
@@ -158,9 +159,9 @@ class Life:
     def _run(self, net: Mapping[str, Any]) -> None:
         snapshot = self.snapshot
         private = self.folder / "private"
-        view = snapshot.view()
-        who = users.find_in(view, self.config.get("User") or "")
-        who = users.with_groups(who, self.host_config.get("GroupAdd") or (), view)
+        accounts = Accounts(snapshot)
+        who = users.find_in(accounts, self.config.get("User") or "")
+        who = users.with_groups(who, self.host_config.get("GroupAdd") or (), accounts)
         env = names.with_home(self.environment(), who.home)
         size = (self.host_config.get("ConsoleSize") or [0, 0])[:2]
         process = Process(

@@ -77,8 +77,12 @@ class Call:
 class Listener:
     """Answers the notifications of one filter."""
 
-    def __init__(self, fd: int, notes: Notes, tree: str = "", groups: Sequence[int] = ()) -> None:
+    def __init__(
+        self, fd: int, notes: Notes, tree: str = "", groups: Sequence[int] = (), names: tuple[str, str] = ("", "")
+    ) -> None:
         self.fd, self.notes, self.groups = fd, notes, groups
+        self.names = names  # host and domain
+        self.root_is_swapped = False  # by an old PRoot, before the call comes here
         self.tree = tree  # rung C: the container's root as the host sees it
         self.tracees: list[Tracee] = []  # rung C: whose exit code is wanted
         self.column = list(filters.AUDIT_ARCH).index(os.uname().machine)
@@ -121,6 +125,8 @@ class Listener:
             raise PassOn
         if call.name == "getgroups":
             return self._groups(call)
+        if call.name == "uname":
+            return self._uname(call)
         if call.name.startswith("mknod"):
             return self._device(call)
         fd = self._target(call)
@@ -128,7 +134,7 @@ class Listener:
             if "xattr" in call.name:
                 return self._attribute(call, fd)
             shift = {"fchownat": 2}.get(call.name, 1)
-            return self._owner(fd, call.signed(shift), call.signed(shift + 1))
+            return self._owner(fd, *self._meant(call.signed(shift), call.signed(shift + 1)))
         finally:
             os.close(fd)
 
@@ -139,6 +145,24 @@ class Listener:
             with Path(f"/proc/{call.pid}/mem").open("r+b", buffering=0) as memory:
                 os.pwrite(memory.fileno(), struct.pack(f"={len(self.groups)}I", *self.groups), call.args[1])
         return len(self.groups)
+
+    def _uname(self, call: Call) -> int:
+        """Tell what machine this is: all as it is, but the container's host name and domain (struct new_utsname)."""
+        real = os.uname()
+        told = (real.sysname, self.names[0], real.release, real.version, real.machine, self.names[1] or "(none)")
+        with Path(f"/proc/{call.pid}/mem").open("r+b", buffering=0) as memory:
+            os.pwrite(memory.fileno(), b"".join(one.encode()[:64].ljust(65, b"\0") for one in told), call.args[0])
+        return 0
+
+    def _meant(self, uid: int, gid: int) -> tuple[int, int]:
+        """Return the owner that the program asked for: PRoot before 5.2 puts its own user in the place of root.
+
+        Who asks for just that user and another group than PRoot's means it; both at once cannot be told from root.
+        """
+        mine = (os.getuid(), os.getgid())
+        if not self.root_is_swapped or (uid == mine[0] == gid != mine[1]):
+            return uid, gid
+        return (0 if uid == mine[0] else uid), (0 if gid == mine[1] else gid)
 
     def _owner(self, fd: int, uid: int, gid: int) -> int:
         path = self._inside(fd)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import subprocess
 from collections.abc import Sequence
 from functools import cache
@@ -48,15 +49,26 @@ def prepare(spec: Spec) -> None:
         link = dev / name
         if not link.is_symlink() and (name != "core" or Path(target).exists()):
             link.symlink_to(target if name != "ptmx" else "/dev/ptmx")
-    for name in (*DEVICES, "shm"):
-        place = dev / name
-        if name == "shm":
-            place.mkdir(exist_ok=True)
-        else:
-            place.touch()
+    for name in ("shm", "mqueue"):
+        (dev / name).mkdir(exist_ok=True)
+    for name in DEVICES:
+        (dev / name).touch()
     for number, one in enumerate(spec.mounts):
         if not one.source:
-            (private / f"tmpfs{number}").mkdir(exist_ok=True)
+            folder = private / f"tmpfs{number}"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            folder.chmod(tmpfs_mode(one.options))
+
+
+def tmpfs_mode(options: str) -> int:
+    """Return the mode of a tmpfs's root, of its options the only one that a plain folder can have.
+
+    >>> oct(tmpfs_mode("size=64k,mode=700")), oct(tmpfs_mode(""))
+    ('0o700', '0o1777')
+    """
+    asked = dict(one.partition("=")[::2] for one in options.split(","))
+    return int(asked.get("mode", "1777"), 8) & 0o7777
 
 
 def mount_points(spec: Spec) -> list[str]:
@@ -84,6 +96,8 @@ def _make(root: int, path: str, folder: bool) -> list[str]:
         try:
             there = linux.open_in_root(root, so_far)
         except FileNotFoundError:
+            if os.path.lexists(f"/proc/self/fd/{here}/{part}"):
+                break  # a symlink to nothing: PRoot makes do
             if last and not folder:
                 os.close(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_EXCL, 0o755, dir_fd=here))
             else:
@@ -109,8 +123,26 @@ def command(spec: Spec, process: Process) -> list[str]:
 
 
 def environment(process: Process, spec: Spec) -> Sequence[str]:
-    """Return the program's environment; PRoot needs to know a folder from which it may execute its loader."""
-    return [*process.env, f"PROOT_TMP_DIR={spec.private}/tmp"]
+    """Return the program's environment; a PRoot that can be told so keeps its loader in the container's own folder."""
+    return [*process.env, f"PROOT_TMP_DIR={spec.private}/tmp"] if is_new(spec) else process.env
+
+
+def is_new(spec: Spec) -> bool:
+    """Return whether it is PRoot 5.2 or later; Debian's 5.1 has its loader in /tmp and nowhere else."""
+    return "--kill-on-exit" in spec.proot
+
+
+def reach(spec: Spec) -> tuple[list[str], list[str]]:
+    """Return the folders that the container, and PRoot under it, may read, and those they may write."""
+    path = os.path.realpath(spec.proot[0])
+    readable = ["/proc", "/sys", path, *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache"), "/nix"]
+    readable += [str(Path(path).parent.parent / "lib"), "/usr/local/lib"]
+    writable = ["/dev", "/proc", spec.private]
+    writable += [] if is_new(spec) else ["/tmp"]
+    (readable if spec.readonly else writable).append(spec.root.tree)
+    for one in spec.mounts:
+        (readable if one.readonly else writable).append(one.source or spec.private)
+    return readable, writable
 
 
 def _binds(spec: Spec) -> list[str]:
@@ -127,7 +159,7 @@ def _find(spec: Spec, process: Process) -> str:
 
     def look(path: str) -> os.stat_result:
         for one in spec.mounts:
-            if one.source and path.startswith(f"{one.target.rstrip('/')}/"):
+            if one.source and f"{path}/".startswith(f"{one.target.rstrip('/')}/"):
                 return Path(one.source + path[len(one.target.rstrip("/")) :]).stat()
         fd = linux.open_in_root(root, path)
         try:
@@ -136,6 +168,13 @@ def _find(spec: Spec, process: Process) -> str:
             os.close(fd)
 
     try:
+        try:
+            folder = stat.S_ISDIR(look(process.cwd).st_mode)
+            why = "not a directory"
+        except OSError as error:
+            folder, why = False, (error.strerror or "").lower()
+        if not folder:
+            raise lookup.failed(f'chdir to cwd ("{process.cwd}") set in config.json failed: {why}', 126)
         return lookup.find(process.args[0], process.env, process.cwd, look)
     finally:
         os.close(root)

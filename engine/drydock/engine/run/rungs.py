@@ -108,7 +108,7 @@ class Traced:
             process = Process(("/chown", "12:34", "/probe"))
             spec = Spec("probe", Root(tree=str(tree)), process, mounts=binds, private=place)
             why = _run(begin, self.fit(spec), tree / "probe")
-        return Proof(not why, why, "ptrace is refused here (see /proc/sys/kernel/yama/ptrace_scope)" if why else "")
+        return Proof(not why, why, _proot_advice(why) if why else "")
 
     def fit(self, spec: Spec) -> Spec:
         """Say which rung it is, and where PRoot is."""
@@ -170,25 +170,43 @@ def refusal(rung: Rung, proofs: Mapping[str, Proof]) -> str:
 def _run(begin: Begin, spec: Spec, probe: Path) -> str:
     """Return what went wrong, or nothing."""
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    said, output = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        running = begin(spec, null, null, null)
+        running = begin(spec, null, output, output)
         try:
             code = running.wait(PROBE_TIMEOUT)
         except TimeoutError:
             running.kill()
             running.wait()
             return "a trial container did not end"
+        if code:
+            return f"a trial container ended with exit code {code}{_first_line(said)}"
     except CannotStart as error:
         return str(error).removeprefix(PREFIX).removesuffix(": unknown")
     finally:
-        os.close(null)
-    if code:
-        return f"a trial container ended with exit code {code}"
+        for fd in (null, said, output):
+            os.close(fd)
     try:
         noted = os.getxattr(probe, OWNER)
     except OSError as error:
         noted = (error.strerror or "").encode()
     return "" if noted == b"12:34" else f"a change of owner was not noted: {noted.decode()}"
+
+
+def _first_line(said: int) -> str:
+    try:
+        lines = os.read(said, 4096).decode(errors="replace").split("\n")
+    except BlockingIOError:
+        return ""
+    return next((f": {line.strip()}" for line in lines if line.strip()), "")
+
+
+def _proot_advice(why: str) -> str:
+    if "temporary" in why:
+        return (
+            "PRoot before 5.2 must be able to write and execute in /tmp: make /tmp writable, or install a newer PRoot"
+        )
+    return "PRoot needs ptrace: where it is refused (/proc/sys/kernel/yama/ptrace_scope), nothing can be executed"
 
 
 def _namespace_advice(why: str) -> str:

@@ -236,6 +236,8 @@ class Sandbox:
             running.start({"spec": spec.wire()}, [stdin, stdout, stderr])
         except CannotStart:
             self._forget(running)
+            running.hang_up()
+            running.join()  # what the shim had begun in its private folder is over
             raise
         assert running.main
         running.main.exit.add_done_callback(lambda ended: self._forget(running))

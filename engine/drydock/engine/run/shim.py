@@ -123,7 +123,8 @@ class Shim:
     def _listen(self, number: int, fd: int, groups: Sequence[int]) -> None:
         """Serve the filter of a new program; on rung C, watch the program behind PRoot as well."""
         tree = self.spec.root.tree if self.spec.rung == "C" else ""
-        listener = Listener(fd, self.notes, tree, groups)
+        listener = Listener(fd, self.notes, tree, groups, (self.spec.hostname, self.spec.domainname))
+        listener.root_is_swapped = self.spec.rung == "C" and not proot.is_new(self.spec)
         if fd >= 0:
             with suppress(OSError):  # it has ended already
                 listener.know_root(self.running[MAIN])
@@ -165,6 +166,8 @@ class Shim:
         """Send a signal to a program, if it still runs."""
         if number in self.running:
             if number in self.tracees:
+                if number == MAIN and not self.spec.init and not self.tracees[number].hears(what):
+                    return
                 self.tracees[number].signal = what
             with suppress(ProcessLookupError):
                 os.kill(self.running[number], what)
@@ -176,6 +179,14 @@ class Shim:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGSTOP)
             self.paused += new
+            self._until_still(new)
+
+    @staticmethod
+    def _until_still(pids: Sequence[int]) -> None:
+        """Wait until the signal has arrived: a process that runs on another processor goes on for a moment."""
+        deadline = time.monotonic() + 1.0  # one that waits for a disk stops later, and does nothing until then
+        while any((processes.stat(pid) or "Z")[0] not in "TtZX" for pid in pids) and time.monotonic() < deadline:
+            time.sleep(0.0005)
 
     def resume(self) -> None:
         """Let all go on, children first: a parent that looks finds them running."""

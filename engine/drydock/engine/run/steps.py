@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import select
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from drydock.engine.errors import BadParameter
 from drydock.engine.run import names, users
+from drydock.engine.run.accounts import Accounts
+from drydock.engine.run.arranged import limits
 from drydock.engine.run.sandbox import Running, Sandbox
 from drydock.engine.run.spec import CannotStart, Process, Root, Spec
 from drydock.engine.snapshots.journal import Journal
@@ -43,12 +45,13 @@ class Steps:
         *,
         shm_size: int = 64 << 20,
         extra_hosts: Sequence[str] = (),
+        ulimits: Sequence[Mapping[str, object]] = (),
         hostname: str = "",
         **ignored: object,
     ) -> tuple[int, Journal]:
         """Run a program in a snapshot and return its exit code; 137 when it was cancelled."""
         try:
-            who = users.find_in(snapshot.view(), user)
+            who = users.find_in(Accounts(snapshot), user)
         except BadParameter as error:
             raise CannotStart(str(error), 126) from None
         environment = names.with_home(env, who.home)
@@ -62,6 +65,7 @@ class Steps:
                 mounts=tuple(mounts),
                 network=network or "host",
                 shm_size=shm_size,
+                rlimits=limits(ulimits),
                 private=private,
             )
             return self._follow(spec, snapshot, on_output, cancelled)

@@ -45,6 +45,15 @@ class Tracee:
             time.sleep(0.0003)
         return None
 
+    def hears(self, number: int) -> bool:
+        """Return whether process 1 of a container would get a signal: it has to ask for it, but SIGKILL and SIGSTOP."""
+        if number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT):
+            return True
+        with suppress(OSError), Path(f"/proc/{self.pid}/status").open(encoding="ascii", errors="replace") as lines:
+            caught = next((int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:")), -1)
+            return bool(caught >> (number - 1) & 1)
+        return True
+
     def ended(self) -> int:
         """Return the exit code of a program that has ended, as a shell counts it."""
         if self.code is not None:

@@ -9,16 +9,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Protocol
 
-from drydock.engine.errors import BadParameter
+from drydock.engine.errors import BadParameter, EngineError
 
 LONGEST = 1 << 20  # bytes of a passwd file that are read
 
 
 class Files(Protocol):
-    """What is needed of a file tree: STORE's View has it."""
-
-    def lookup(self, path: str, follow: bool = True) -> object | None:
-        """Return what is at a path."""
+    """What is needed of a file tree."""
 
     def open(self, path: str) -> BinaryIO:
         """Open a file's content."""
@@ -98,9 +95,7 @@ def _number(text: str) -> int:
 
 def _text(files: Files, path: str) -> str:
     try:
-        if files.lookup(path) is None:
-            return ""
         with files.open(path) as source:
             return source.read(LONGEST).decode(errors="replace")
-    except OSError:
+    except (OSError, LookupError, EngineError):
         return ""

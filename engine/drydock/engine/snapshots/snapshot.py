@@ -15,6 +15,7 @@ from drydock.engine.snapshots.copying import CopyIn
 from drydock.engine.snapshots.disk import discard, write_beside, writing
 from drydock.engine.snapshots.journal import Journal
 from drydock.engine.snapshots.layers import Layers, Readable
+from drydock.engine.snapshots.shown import rows
 from drydock.engine.snapshots.view import Level, View
 from drydock.model.layer import Entry, Layer
 
@@ -71,15 +72,7 @@ class Snapshot(ABC):
 
     def diff(self, journal: Journal | None = None) -> list[dict[str, object]]:
         """Return what `docker diff` shows: 0 changed, 1 added, 2 removed."""
-        below, rows = self.layers.view(self.chain), []
-        for change in self.changes(journal):
-            path = change.entry.path
-            if change.entry.kind == "opaque":
-                continue
-            known = below.lookup(path, follow=False) is not None
-            kind = 2 if change.entry.kind == "whiteout" else 0 if known else 1
-            rows.append({"Path": f"/{path}", "Kind": kind})
-        return rows
+        return rows(self.changes(journal), self.layers.view(self.chain))
 
     def size(self) -> int:
         """Return the bytes of what was written."""

@@ -164,7 +164,7 @@ def test_somebody_elses_saved_notebook_shows_the_last_picture(tab):
     handed_on = (tab.lab.root / name).read_text().replace("print(1)", "print(2)")
     (tab.lab.root / "handed-on.ipynb").write_text(handed_on)
     tab.open("handed-on.ipynb")
-    page.wait_for_selector("figure img", timeout=60_000)
+    page.wait_for_selector("figure img", timeout=120_000)
     assert "3 of 4 steps ran" in page.locator("figure img").nth(1).get_attribute("alt")
     tab.shoot(".jp-Notebook", "again")
 
@@ -205,7 +205,7 @@ def test_the_widgets_draw_in_notebook_7_too(tab):
     tab.open(tab.lab.write("seven.ipynb", QUESTION, IMAGE), app="notebooks")
     tab.run_all()
     for widget in (".dd-question", ".dd-layerstack"):
-        tab.page.locator(widget).first.wait_for(timeout=60_000)
+        tab.page.locator(widget).first.wait_for(timeout=120_000)
     tab.page.locator(".dd").first.wait_for()
 
 
@@ -215,8 +215,23 @@ def test_axe_finds_nothing_serious_in_any_widget(tab, theme):
     tab.theme(theme)
     tab.run_all()
     for widget in (".dd-question", ".dd-buildcache", ".dd-layerstack"):
-        tab.page.locator(widget).first.wait_for(timeout=60_000)
+        tab.page.locator(widget).first.wait_for(timeout=120_000)
     found = Axe().run(tab.page, {"include": [".dd"]}).response
     assert len(found["passes"]) > 5  # it did look
     bad = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
     assert [(one["id"], one["nodes"][0]["html"][:300]) for one in bad] == []
+
+
+THROW = """(text) => new Promise((done) => {
+  window.done = done;
+  import(URL.createObjectURL(new Blob([`setTimeout(() => { window.done(); throw new Error("${text}"); })`],
+    {type: "text/javascript"})));
+})"""
+
+
+def test_an_error_in_a_widgets_script_is_noticed(tab):
+    tab.open(tab.lab.write("error.ipynb", "1"))
+    tab.page.evaluate(THROW, "planted")
+    tab.page.wait_for_timeout(0)  # lets what the page has told arrive
+    assert [one for one in tab.problems if "planted" in one]
+    tab.problems.clear()

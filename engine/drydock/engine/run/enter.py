@@ -86,13 +86,18 @@ def another(spec: Spec, process: Process, main_pid: int) -> Callable[[Child], No
     def start(child: Child) -> NoReturn:
         spaces = {kind: os.open(f"/proc/{main_pid}/ns/{kind}", os.O_RDONLY) for kind in KINDS}
         mine = {kind: Path("/proc/self/ns", kind).stat().st_ino for kind in KINDS}
+        # From here on programs of the container can see this process, and through /proc/PID/exe the host's Python
+        # (CVE-2019-5736 in runc): the kernel keeps them off whatever is not dumpable.
+        linux.prctl(linux.PR_SET_DUMPABLE, 0)
         for kind, fd in spaces.items():
             if os.fstat(fd).st_ino != mine[kind]:
                 linux.setns(fd, KINDS[kind])
         _second_fork(child)
         if (process.uid, process.gid) != (spec.process.uid, spec.process.gid):
             linux.unshare(linux.CLONE_NEWUSER)
+            linux.prctl(linux.PR_SET_DUMPABLE, 1)  # who is not may not write its own map
             _map_user((process.uid, process.gid), (spec.process.uid, spec.process.gid))
+            linux.prctl(linux.PR_SET_DUMPABLE, 0)
         _become(spec, process, child)
 
     return start

@@ -8,6 +8,7 @@ Source: man 2 fork ("only async-signal-safe functions"); Python's documentation 
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -60,7 +61,12 @@ class Launcher:
         with theirs:
             command = [sys.executable, "-I", "-S", "-c", _START, str(theirs.fileno()), str(stage), *sys.path]
             self._process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True, cwd="/"
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd="/",
+                env={"LC_ALL": "C.UTF-8"},  # no token of a notebook server's environment comes near a container
             )
 
     def _end(self) -> None:
@@ -79,6 +85,8 @@ class Launcher:
 def main() -> None:
     """Be the launcher: fork one shim for every message, until the engine is gone."""
     control = socket.socket(fileno=int(sys.argv[1]))
+    gc.disable()
+    gc.freeze()  # a collection in a copy would touch, and so copy, all of its memory
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)  # what a killed shim leaves behind comes here
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda number, frame: _sweep(shims))

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 
 import pexpect
@@ -21,6 +22,11 @@ def commands():
     return list(found.values()) or [None]
 
 
+def heeding():
+    """Let SIGINT end the program about to start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture(scope="module", params=commands(), ids=lambda path: path or "none")
 def docker(request, embedded, bare_busybox):
     """Run the docker command, on a terminal of its own or not."""
@@ -32,7 +38,8 @@ def docker(request, embedded, bare_busybox):
         if terminal is None:
             return subprocess.run([request.param, *words], env=environment, capture_output=True, text=True, check=False)
         size = {"dimensions": terminal, "timeout": 30, "encoding": "utf-8"}
-        return pexpect.spawn(request.param, list(words), env=environment, **size)
+        # A terminal's programs hear Ctrl-C, also where the tests run in a background that ignores it.
+        return pexpect.spawn(request.param, list(words), env=environment, preexec_fn=heeding, **size)
 
     made = subprocess.run(
         [request.param, "import", "-c", "CMD sh", "-", "term-box:latest"],

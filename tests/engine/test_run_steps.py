@@ -147,7 +147,7 @@ def test_nothing_is_left_after_many_steps(bench):
         bench.run("echo x; (sleep 5 &)")
         with pytest.raises(CannotStart):
             bench.steps.run(bench.snapshot, ["/nosuch"], ENV, "/", "", "host", lambda stream, data: None)
-    assert open_files("self") == before
+    assert open_files("self") <= before  # what earlier tests left to the collector may go meanwhile
     launcher = bench.sandbox.launcher.pid
     children = Path(f"/proc/{launcher}/task/{launcher}/children")
     deadline = time.monotonic() + 20

@@ -134,12 +134,6 @@ def own():
 
 
 @pytest.fixture(scope="session")
-def engine_of_ones_own():
-    """What runs another engine for a while: `with engine_of_ones_own() as (home, url)`."""
-    return own_engine
-
-
-@pytest.fixture(scope="session")
 def ordinary():
     """A Python that an ordinary user may run, what makes Popen run it as one, and its environment."""
     return somebody()

@@ -28,6 +28,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "conformance"))
+from suite.own import ordinary
+
 ROOT = Path(__file__).resolve().parent.parent
 AIMS = {  # the issue's: ours by dockerd's
     "create, start, wait, remove `true`": {"A": 0.1, "B": 0.1, "C": 0.2},
@@ -164,24 +167,13 @@ CMD ["sh"]
 # The embedded engine
 
 
-def interpreter() -> list[str]:
-    """Return a command for Python as an ordinary user: root's own may be where uid 1000 cannot go."""
-    if os.geteuid():
-        return [sys.executable]
-    become = ["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups"]
-    for python in (sys.executable, "/usr/bin/python3"):
-        if subprocess.run([*become, python, "-c", ""], capture_output=True).returncode == 0:
-            return [*become, python]
-    raise SystemExit("no Python that an ordinary user can run: install python3")
-
-
 @contextmanager
 def embedded(home: Path, rung: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run an engine of our own in a new home, until the first answer; end it afterwards."""
     packages = [str(ROOT / "engine"), *(path for path in sys.path if path.endswith("site-packages"))]
     told = ["-m", "drydock.cli", "engine", "run", "--home", str(home), "--socket", str(home / "s" / "docker.sock")]
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": os.pathsep.join(packages)}
-    command = [*interpreter(), *told, *(["--rung", rung] if rung else [])]
+    command = [*ordinary(), *told, *(["--rung", rung] if rung else [])]
     with (home / "log").open("ab") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=home)
     try:

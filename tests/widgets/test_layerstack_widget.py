@@ -57,7 +57,7 @@ def test_the_merged_view_is_the_file_system_as_of_that_layer():
     assert [path for _, path in listed(widget)] == ["bin", "note", "tmp"]
     says(widget, focus=[0, 1])
     assert [path for _, path in listed(widget)] == ["tmp", "bin"]
-    says(widget, file=0)
+    says(widget, file=0, listing=widget.state["listing"])
     assert listed(widget) == [("·", "tmp/big")] and widget.state["folder"] == "tmp"
     says(widget, up=True)
     assert widget.state["folder"] == ""
@@ -65,7 +65,7 @@ def test_the_merged_view_is_the_file_system_as_of_that_layer():
 
 def test_a_file_is_followed_through_every_layer_with_its_content():
     widget = LayerStack(image(BASE, BIG, GONE, content=lambda n, path: f"{n} {path}\n\x1b[2J".encode()))
-    says(widget, file=0)
+    says(widget, file=0, listing=widget.state["listing"])
     rows = widget.state["thread"]["rows"]
     assert [(row["layer"], row["kind"]) for row in rows] == [(1, "added"), (2, "removed")]
     says(widget, content=1)
@@ -78,7 +78,7 @@ def test_content_that_cannot_be_read_is_said_in_a_sentence():
 
     for content, said in ((None, "cannot be asked for"), (gone, "no such image")):
         widget = LayerStack(image(BASE, content=content))
-        says(widget, file=0)
+        says(widget, file=0, listing=widget.state["listing"])
         says(widget, content=0)
         assert said in widget.state["thread"]["content"]
 
@@ -110,15 +110,24 @@ def test_many_files_of_strangers_are_paged_within_the_snapshot():
     assert widget.state["count"] == 100 and len(widget.state["files"]) == PAGE
     says(widget, page=80)
     assert len(widget.state["files"]) == 20
-    says(widget, file=99)
+    says(widget, file=99, listing=widget.state["listing"])
     assert len(json.dumps(widget.state, ensure_ascii=False).encode()) < BUDGET
     bundle = widget._repr_mimebundle_()
     assert "<img src=x" not in bundle["text/html"] and len(bundle["text/html"]) <= 30_000
     assert "\x1b" not in bundle["text/plain"]
 
 
+def test_a_click_on_a_row_of_the_list_before_chooses_nothing():
+    widget = LayerStack(IMAGE)
+    seen = widget.state["listing"]
+    says(widget, view="merged")
+    says(widget, file=0, listing=seen)
+    assert widget.state["folder"] == "" and widget.state["thread"] is None
+
+
 NONSENSE = [{"focus": [0, 9]}, {"focus": [5, 0]}, {"focus": "x"}, {"focus": ["a", "b"]}, {"view": "compare"}]
-NONSENSE += [{"file": 999}, {"file": -1}, {"page": -3}, {"find": 3}, {"content": "x"}, {}]
+NONSENSE += [{"file": 999}, {"file": -1}, {"file": 0, "listing": "another"}]
+NONSENSE += [{"page": -3}, {"find": 3}, {"content": "x"}, {}]
 
 
 @pytest.mark.parametrize("message", NONSENSE)

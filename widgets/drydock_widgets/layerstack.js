@@ -96,7 +96,7 @@ function render({ model, el }) {
     const up = state.folder && state.view === "merged" ? [make("li", {}, make("button", { type: "button", "data-key": "up",
       class: "dd-file dd-up", onclick: () => ask({ up: true }) }, `↰ up from /${state.folder}`))] : [];
     redraw(list, ...up, ...state.files.map((file, n) => make("li", {}, make("button", { type: "button", class: "dd-file",
-      "data-key": `file ${n}`, tabindex: n === 0 || up.length ? 0 : -1, onclick: () => ask({ file: file.n }) },
+      "data-key": `file ${n}`, tabindex: n === 0 || up.length ? 0 : -1, onclick: () => ask({ file: file.n, listing: state.listing }) },
     make("span", { class: "dd-state" }, `${file.glyph} ${words[file.kind] || file.kind}`),
     make("span", { class: "dd-code" }, file.kind === "folder" ? `${file.path}/` : file.path),
     make("span", { class: "dd-size" }, file.size)))));

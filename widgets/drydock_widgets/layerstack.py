@@ -74,6 +74,7 @@ class LayerStack(Picture):
     def hear(self, message: Mapping[str, Any]) -> None:
         """Choose a layer, a view, a folder or a file; turn the page."""
         focus, view, file = message.get("focus"), message.get("view"), message.get("file")
+        shown = self._shown()
         if isinstance(focus, list) and self._is_layer(focus):
             self._focus, self._first = (focus[0], focus[1]), 0
             self._view = "layer" if self._view == "compare" else self._view
@@ -86,12 +87,16 @@ class LayerStack(Picture):
         rows = self._rows()
         if isinstance(message.get("page"), int):
             self._first = max(0, min(message["page"], len(rows) - 1)) // PAGE * PAGE
-        if isinstance(file, int) and 0 <= file < len(rows):
+        if isinstance(file, int) and 0 <= file < len(rows) and message.get("listing") == shown:
             self._choose(rows[file])
         if message.get("up"):
             self._folder, self._first = self._folder.rpartition("/")[0], 0
         if isinstance(message.get("content"), int):
             self._read(message["content"])
+
+    def _shown(self) -> str:
+        """Name the list that is shown: a click says which one it saw, since row 1 of the next is another file."""
+        return str(hash((self._focus, self._view, self._folder, self._find)))
 
     def _is_layer(self, focus: list[Any]) -> bool:
         which = focus[0] if len(focus) == 2 and all(isinstance(one, int) for one in focus) else -1
@@ -189,6 +194,7 @@ class LayerStack(Picture):
             whole = {"sentence": self.sentence(), "focus": list(self._focus), "view": self._view, "files": files,
                      "stacks": [self._side(which, limit) for which in range(len(self.images))], "first": self._first,
                      "count": len(rows), "page": PAGE, "folder": safe(self._folder, 160), "find": safe(self._find),
+                     "listing": self._shown(),
                      "two": self.comparison is not None, "thread": self._thread(limit)}  # fmt: skip
             if len(json.dumps(whole, ensure_ascii=False).encode()) < BUDGET:
                 break

@@ -205,7 +205,11 @@ def restart(request: Request) -> Reply:
 
 def kill(request: Request) -> Reply:
     """Answer `docker kill`."""
-    _get(request).kill(request.text("signal") or "KILL")
+    try:
+        container = _get(request)
+    except NotFound as error:
+        raise NotFound(f"Cannot kill container: {request.names['name']}: {error}") from None
+    container.kill(request.text("signal") or "KILL")
     return Plain()
 
 

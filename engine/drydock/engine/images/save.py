@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from drydock.engine.errors import BadParameter
-from drydock.engine.images.catalogue import Catalogue, Record, parse, shown
+from drydock.engine.images.catalogue import Catalogue, NoSuchImage, Record, parse, shown
 from drydock.engine.snapshots import tarwriter
 from drydock.model.layer import Entry
 from drydock.model.reference import Reference
@@ -53,7 +53,10 @@ def _repository(images: Catalogue, name: str) -> list[tuple[Record, str]]:
 
 def _one(images: Catalogue, name: str) -> tuple[Record, str]:
     """Return one image, and the tag it was asked for by, if any."""
-    record = images.get(name)
+    try:
+        record = images.get(name)
+    except NoSuchImage:
+        raise NoSuchImage(f"No such image: {name}") from None  # dockerd adds no tag here
     if record.id.removeprefix("sha256:").startswith(name.removeprefix("sha256:")) or "@" in name:
         return record, ""
     return record, shown(parse(name))

@@ -1,4 +1,4 @@
-"""The embedded engine beside dockerd: the same requests, the same images, the same disk, turn by turn in one run.
+"""The embedded engine beside dockerd: the same requests, the same images, both in memory, turn by turn in one run.
 
 Every figure is a median; both sides are asked in turn, so that a busy machine slows both. The docker CLI's own start
 is left out: requests go over the socket.
@@ -15,7 +15,6 @@ import io
 import json
 import os
 import shutil
-import signal
 import socket
 import statistics
 import subprocess
@@ -23,15 +22,13 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "conformance"))
-from suite.own import ordinary
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+import own
 
-ROOT = Path(__file__).resolve().parent.parent
 AIMS = {  # the issue's: ours by dockerd's
     "create, start, wait, remove `true`": {"A": 0.1, "B": 0.1, "C": 0.2},
     "cold 6-step build": {"A": 1.0, "B": 1.2, "C": 4.0},
@@ -167,37 +164,6 @@ CMD ["sh"]
 # The embedded engine
 
 
-@contextmanager
-def embedded(home: Path, rung: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run an engine of our own in a new home, until the first answer; end it afterwards."""
-    packages = [str(ROOT / "engine"), *(path for path in sys.path if path.endswith("site-packages"))]
-    told = ["-m", "drydock.cli", "engine", "run", "--home", str(home), "--socket", str(home / "s" / "docker.sock")]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": os.pathsep.join(packages)}
-    command = [*ordinary(), *told, *(["--rung", rung] if rung else [])]
-    with (home / "log").open("ab") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=home)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
-def first_answer(path: str, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the engine answers a ping."""
-    end = time.monotonic() + 30
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            link = Socket(path)
-            link.request("GET", "/_ping")
-            if link.getresponse().read() == b"OK":
-                link.close()
-                return
-        except OSError:
-            time.sleep(0.005)
-    raise RuntimeError("the engine does not answer; its log is in its home")
-
-
 def memory(pid: int) -> float:
     """Return the memory of a process and all below it in MB, shared pages counted once (Pss)."""
     total = 0
@@ -282,18 +248,16 @@ def classic() -> Engine | None:
 
 def measure(home: Path, rung: str, small: bool, grow: bool) -> None:
     """Start the engine, ask both sides, print."""
-    path = str(home / "s" / "docker.sock")
+    told = ["--rung", rung] if rung else []
     starts = []
     for _ in range(5):
         begin = time.perf_counter()
-        with embedded(home, rung) as process:
-            first_answer(path, process)
+        with own.engine(*told, home=home):
             starts.append(time.perf_counter() - begin)
     theirs = classic()
-    with embedded(home, rung) as process:
-        first_answer(path, process)
-        idle = memory(process.pid)
-        sides = [Engine("embedded", path), *([theirs] if theirs else [])]
+    with own.engine(*told, home=home) as ours:
+        idle = memory(ours.process.pid)
+        sides = [Engine("embedded", str(ours.socket)), *([theirs] if theirs else [])]
         info = json.loads(sides[0].ask("GET", "/info"))
         print(f"embedded engine: {info.get('Driver')} {info.get('DriverStatus')}")
         print(f"{'':38}{'embedded':>12}{'dockerd' if theirs else '(no dockerd)':>12}")
@@ -311,24 +275,22 @@ def measure(home: Path, rung: str, small: bool, grow: bool) -> None:
                 side.forget()
         line("start to first answer", [statistics.median(starts)])
         print(f"{'memory, idle after start':38}{idle:9.1f} MB{'':19}  (aim: under 60 MB)")
-        print(f"{'memory, idle after all this':38}{memory(process.pid):9.1f} MB")
+        print(f"{'memory, idle after all this':38}{memory(ours.process.pid):9.1f} MB")
 
 
 def main() -> int:
-    """Read the options and measure on the disk where dockerd keeps its data."""
+    """Read the options and measure in memory, where the dockerd of tests/daemons/classic.sh keeps its data too."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rung", default="", choices=["A", "B", "C", ""], help="instead of the best that works")
     parser.add_argument("--small", action="store_true", help="600 files instead of 7,000, fewer rounds")
     parser.add_argument("--growth", action="store_true", help="also how cost grows with layers and files")
     told = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=os.environ.get("TMPDIR", "/var/tmp")) as folder:
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=os.environ.get("TMPDIR", "/dev/shm")) as folder:
         home = Path(folder)
-        if os.geteuid() == 0:
-            os.chown(home, 1000, 1000)
         try:
             measure(home, told.rung, told.small, told.growth)
         except RuntimeError as error:
-            print(f"{error}\n{(home / 'log').read_text()[-2000:]}", file=sys.stderr)
+            print(f"{error}\n{(home / 'said').read_text()[-2000:]}", file=sys.stderr)
             return 1
         finally:
             subprocess.run(["chmod", "-R", "u+rwX", folder], check=False)

@@ -1,21 +1,15 @@
 """Real engines for the tests: `daemon` is every Docker that DRYDOCK_TEST_DAEMONS names, one after the other."""
 
-import functools
 import io
 import os
 import shlex
 import shutil
-import subprocess
-import sys
-import sysconfig
 import tarfile
-import tempfile
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import docker
 import pytest
+from own import engine, somebody
 
 DAEMONS = os.environ.get("DRYDOCK_TEST_DAEMONS", "").split()
 CI = os.environ.get("CI") == "true"
@@ -72,65 +66,10 @@ def buildx(daemon_url, tmp_path_factory):
     return shlex.join(["env", f"STORE={store}", str(script), "cli"])
 
 
-SOMEBODY = 1000  # whom the kit's own engine runs as where the tests run as root: it is for ordinary users
-
-
-@functools.cache
-def somebody():
-    """Return a Python that an ordinary user may run, what makes Popen run it as one, and its environment.
-
-    Root's own Python may lie where nobody else can read it; then the machine's runs, with this one's packages.
-    """
-    path = os.pathsep.join([str(Path(__file__).parents[1] / "engine"), sysconfig.get_path("platlib")])
-    environment = {**os.environ, "PYTHONPATH": path}
-    if os.geteuid() != 0:
-        return sys.executable, {}, environment
-    user = {"user": SOMEBODY, "group": SOMEBODY, "extra_groups": []}
-    for python in (sys.executable, "/usr/bin/python3"):
-        try:
-            asked = [python, "-c", "import drydock.engine.process, zstandard, platformdirs"]
-            if not subprocess.run(asked, cwd="/", env=environment, capture_output=True, check=False, **user).returncode:
-                return python, user, environment
-        except OSError:
-            continue
-    return sys.executable, {}, environment
-
-
-@contextmanager
-def own_engine(*options, home=None):
-    """Run the kit's own engine as an ordinary user, in a new home or a given one; yield its home and its address."""
-    folder = Path(home or tempfile.mkdtemp(prefix="dd-"))
-    python, user, environment = somebody()
-    if user and home is None:
-        os.chown(folder, SOMEBODY, SOMEBODY)
-    command = [python, "-m", "drydock.engine", "--home", str(folder), *options]
-    environment = {**environment, "HOME": str(folder)}
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd="/", env=environment, **user) as engine:
-        try:
-            _await(folder, engine)
-            yield folder, f"unix://{folder}/engine/docker.sock"
-        finally:
-            engine.terminate()
-            engine.wait(30)
-            if home is None:
-                shutil.rmtree(folder)
-
-
-def _await(folder, engine):
-    """Return once the engine of a home answers; fail where it ends first."""
-    from drydock.engine import process
-
-    while engine.poll() is None:
-        if process.answers(f"{folder}/engine/docker.sock"):
-            return
-        time.sleep(0.01)
-    pytest.fail(f"the engine ended with exit code {engine.returncode} before it answered")
-
-
 @pytest.fixture(scope="session")
 def own():
-    """`with own("--rung", "C") as (home, url)`: the kit's own engine with options of one's own."""
-    return own_engine
+    """`with own("--rung", "C") as engine`: the kit's own engine with options of one's own."""
+    return engine
 
 
 @pytest.fixture(scope="session")
@@ -142,8 +81,8 @@ def ordinary():
 @pytest.fixture(scope="session")
 def embedded():
     """DOCKER_HOST of the kit's own engine: it needs no daemon and no root, so every machine has it."""
-    with own_engine() as (_, url):
-        yield url
+    with engine() as one:
+        yield one.url
 
 
 ACCOUNTS = {"etc/passwd": b"root:x:0:0:root:/:/bin/sh\n", "etc/group": b"root:x:0:\n"}

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from docker.errors import DockerException, ImageNotFound, NotFound
 from drydock import read
+from own import Own
 from requests.exceptions import RequestException
 from suite import bases
-from suite.own import Own
 
 pytestmark = pytest.mark.deep  # until the differences that are left are done: `make deep` says which
 

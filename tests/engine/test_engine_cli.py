@@ -180,13 +180,10 @@ def test_doctor_names_the_kits_own_engine_its_rung_and_why(no_docker, capsys):
 
 
 def test_state_survives_a_kill(own):
-    with own() as (folder, url):
-        with closing(client.docker.DockerClient(url)) as docker:
-            docker.volumes.create("kept", labels={"a": "b"})
-            network = docker.networks.create("kept")
-        os.kill(process.found(folder).pid, signal.SIGKILL)
-        while process.found(folder):
-            pass
-        with own(home=folder) as (_, again), closing(client.docker.DockerClient(again)) as docker:
-            assert docker.volumes.get("kept").attrs["Labels"] == {"a": "b"}
-            assert docker.networks.get("kept").id == network.id
+    with own() as engine:
+        engine.client.volumes.create("kept", labels={"a": "b"})
+        network = engine.client.networks.create("kept")
+        engine.kill()
+        engine.start()
+        assert engine.client.volumes.get("kept").attrs["Labels"] == {"a": "b"}
+        assert engine.client.networks.get("kept").id == network.id

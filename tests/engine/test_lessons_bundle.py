@@ -241,7 +241,7 @@ def test_the_command_gives_a_folder_to_the_engine_that_answers(folder, client, e
 
 
 def test_where_nothing_is_executed_no_lesson_images_can_be_made(own, tmp_path, capsys):
-    with own("--rung", "D") as (_, url):
-        assert main(["images", "make", str(tmp_path / "images"), "--host", url]) == 1
+    with own("--rung", "D") as engine:
+        assert main(["images", "make", str(tmp_path / "images"), "--host", engine.url]) == 1
     assert "To fill the cache the lessons' steps must run once" in capsys.readouterr().err
     assert not (tmp_path / "images").exists()

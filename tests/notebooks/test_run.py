@@ -9,7 +9,6 @@ import shutil
 import tomllib
 from pathlib import Path
 
-import docker
 import nbformat
 import pytest
 from drydock.lessons.bundle import PLACE
@@ -79,20 +78,16 @@ def check(path, url, client, tmp_path, told, **environment):
 @pytest.fixture(scope="module")
 def engine(request, own):
     """The address and a client of the kit's own engine on one rung, as an ordinary user."""
-    with own("--rung", request.param) as (_, url):
-        client = docker.DockerClient(base_url=url, timeout=120)
-        yield url, client
-        client.close()
+    with own("--rung", request.param) as one:
+        yield one.url, one.client
 
 
 @pytest.fixture(scope="module")
 def images(own, tmp_path_factory):
     """The lesson images with their cache, made by the kit's own engine on the best rung that works here."""
     folder = tmp_path_factory.mktemp("lessons") / "images"
-    with own() as (_, url):
-        client = docker.DockerClient(base_url=url, timeout=120)
-        make(client, url, folder)
-        client.close()
+    with own() as one:
+        make(one.client, one.url, folder)
     return folder
 
 

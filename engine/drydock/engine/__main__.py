@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from drydock.engine import process
+from drydock.serving import resident
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     home = asked.home.absolute() if asked.home else process.home()
     if asked.detach:
-        return _detached(home, asked.rung, asked.socket)
+        return resident.detached(lambda ready: run(home, asked.rung, asked.socket, ready))
     return run(home, asked.rung, asked.socket)
 
 
@@ -43,22 +44,6 @@ def run(home: Path, rung: str | None, where: Path | None, ready: int | None = No
         print(f"It cannot listen at {daemon.socket}: {error.strerror or error}", file=sys.stderr, flush=True)
         return 1
     return 0
-
-
-def _detached(home: Path, rung: str | None, where: Path | None) -> int:
-    """Fork: the child becomes the engine, the parent waits until it answers or has failed."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        os.setsid()
-        os._exit(run(home, rung, where, writing))
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        if pipe.read():
-            return 0
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status)
 
 
 if __name__ == "__main__":

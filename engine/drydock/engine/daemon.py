@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,11 +14,11 @@ from drydock.engine.networks import Network, Networks
 from drydock.engine.ports import Ports
 from drydock.engine.process import Found, found
 from drydock.engine.volumes import Volumes, clear
+from drydock.serving import resident
 
 if TYPE_CHECKING:
     from drydock.engine.run import Container, Rung
 
-LOG_LIMIT = 1 << 20  # bytes; the log of a student's engine is read from its end, if ever
 BUILT_BY = "20.10.24"  # `docker_version` in the images' configs: dockerd's, whose builder's rules are followed
 
 
@@ -56,13 +53,10 @@ class Daemon:
         self._recover()
 
     def _locked(self) -> IO[bytes]:
-        lock = (self.folder / "lock").open("ab")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
+            return resident.claim(self.folder)
+        except resident.Taken:
             raise Taken(found(self.home)) from None
-        return lock
 
     def _wire(self, rung: str | None) -> None:
         """Give each room the rooms below it."""
@@ -218,17 +212,11 @@ class Daemon:
     def announce(self) -> None:
         """Write down where this engine answers, for a second start to find."""
         me = Found(os.getpid(), str(self.socket), self.wanted or "")
-        beside = self.folder / "engine.new"
-        beside.write_text(json.dumps(asdict(me)))
-        beside.replace(self.folder / "engine.json")
+        resident.tell(self.folder, "engine", asdict(me))
 
     def log(self, text: str) -> None:
         """Note what went wrong inside; never what a client sent."""
-        path = self.folder / "log"
-        if path.exists() and path.stat().st_size > LOG_LIMIT:
-            path.replace(path.with_suffix(".old"))
-        with path.open("a") as log:
-            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text.rstrip()}\n")
+        resident.note(self.folder / "log", text)
 
     def close(self) -> None:
         """Stop what runs, and leave the home to the next engine."""

@@ -7,22 +7,16 @@ engine/log           what went wrong inside, without anything that a client sent
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import json
-import os
-import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from drydock.engine import VERSION
+from drydock.serving.resident import ended, home, told, waited
 
-PATIENCE = 20.0  # s for an engine to start or stop on a machine that is very busy; it needs some tenths of one
+__all__ = ["RUNGS", "Found", "NotStarted", "answers", "found", "home", "start", "stop"]
 RUNGS = ("A", "B", "C", "D")
 NOT_STARTED = "The engine did not start: {why}\nTry: drydock engine run   (it says more), or another folder: --home"
 NOT_STOPPED = (
@@ -49,32 +43,13 @@ class Found:
         return f"unix://{self.socket}"
 
 
-def home(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return where the kit keeps its things: $DRYDOCK_HOME, or the user's own data folder.
-
-    >>> home({"DRYDOCK_HOME": "/srv/kit"}).as_posix()
-    '/srv/kit'
-    """
-    if environment.get("DRYDOCK_HOME"):
-        return Path(environment["DRYDOCK_HOME"]).absolute()
-    from platformdirs import user_data_dir
-
-    return Path(user_data_dir("drydock", appauthor=False))
-
-
 def found(home: Path) -> Found | None:
-    """Return the engine that lives in a home, or None: what holds the lock lives, whatever the file says."""
+    """Return the engine that lives in a home, or None."""
+    about = told(home / "engine", "engine")
     try:
-        with (home / "engine" / "lock").open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return Found(**about) if about else None
+    except TypeError:  # another version's
         return None
-    except BlockingIOError:
-        pass
-    except OSError:
-        return None
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        return Found(**json.loads((home / "engine" / "engine.json").read_bytes()))
-    return None
 
 
 def answers(path: str) -> bool:
@@ -104,13 +79,11 @@ def start(home: Path, where: Path | None = None, rung: str | None = None) -> Fou
     if done.returncode:
         why = (done.stderr or done.stdout).strip().splitlines() or ["it gave no reason"]
         raise NotStarted(NOT_STARTED.format(why=why[-1]))
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        there = found(home)
-        if there and answers(there.socket):
-            return there
-        time.sleep(0.01)
-    raise NotStarted(NOT_STARTED.format(why="it does not answer"))
+    waited(lambda: (there := found(home)) is not None and answers(there.socket))
+    there = found(home)
+    if there is None or not answers(there.socket):
+        raise NotStarted(NOT_STARTED.format(why="it does not answer"))
+    return there
 
 
 def stop(home: Path) -> bool:
@@ -121,11 +94,6 @@ def stop(home: Path) -> bool:
     there = found(home)
     if there is None:
         return False
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(there.pid, signal.SIGTERM)
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if found(home) is None:
-            return True
-        time.sleep(0.02)
-    raise NotStarted(NOT_STOPPED.format(pid=there.pid))
+    if not ended(home / "engine", there.pid):
+        raise NotStarted(NOT_STOPPED.format(pid=there.pid))
+    return True

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
 import signal
 from pathlib import Path
 
 from drydock.engine.api.server import Server
 from drydock.engine.daemon import Daemon
 from drydock.engine.process import answers
+from drydock.serving.resident import let_go
 
 
 def serve(daemon: Daemon, ready: int | None = None) -> None:
@@ -24,7 +24,7 @@ def serve(daemon: Daemon, ready: int | None = None) -> None:
         signal.signal(number, server.end)
     daemon.announce()
     if ready is not None:
-        _let_go(daemon, ready)
+        let_go(ready, daemon.folder / "log")
     try:
         server.serve_forever()
     finally:
@@ -39,16 +39,3 @@ def _replace(path: Path) -> None:
         raise OSError(errno.EADDRINUSE, "another engine answers there")
     if path.is_socket():
         path.unlink()
-
-
-def _let_go(daemon: Daemon, ready: int) -> None:
-    """Tell whoever started this engine that it answers, and let go of their terminal."""
-    os.write(ready, b"ready")
-    os.close(ready)
-    log = os.open(daemon.folder / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    nowhere = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nowhere, 0)
-    for number in (1, 2):
-        os.dup2(log, number)
-    os.close(log)
-    os.close(nowhere)

@@ -24,11 +24,11 @@ from urllib.parse import parse_qs, unquote
 
 from drydock.engine import VERSION
 from drydock.engine.api import API, OLDEST
-from drydock.engine.api.body import Body
 from drydock.engine.api.nouns import ROUTER
 from drydock.engine.api.streams import Wire, hung_up
 from drydock.engine.api.wire import Hijack, Json, Plain, Reply, Request, Stream
 from drydock.engine.errors import BadParameter, EngineError, NotFound
+from drydock.serving.body import BadBody, Body
 
 RAW, MULTIPLEXED = "application/vnd.docker.raw-stream", "application/vnd.docker.multiplexed-stream"
 TOO_NEW = "client version {asked} is too new. Maximum supported API version is {limit}"
@@ -94,8 +94,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         try:
-            body = Body(self.rfile, dict(self.headers.items()))  # type: ignore[arg-type]
-        except BadParameter as error:
+            body = Body(self.rfile, {key.title(): text for key, text in self.headers.items()})  # type: ignore[arg-type]
+        except BadBody as error:
             return self.send_error(400, str(error))
         self.close_connection = self.close_connection or self.request_version == "HTTP/1.0"
         try:

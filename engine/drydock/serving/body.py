@@ -9,12 +9,16 @@ import io
 from collections.abc import Mapping
 from typing import BinaryIO
 
-from drydock.engine.errors import BadParameter
-
 LINE = 4096  # a chunk's size line; Go's limit too (net/http/internal/chunked.go maxLineLength)
 
 
-class CutOff(BadParameter):
+class BadBody(ValueError):
+    """What the client says about its body makes no sense."""
+
+    status = 400
+
+
+class CutOff(BadBody):
     """The body ends before its end: the client went away, or lied about the length."""
 
 
@@ -87,5 +91,5 @@ def _length(text: str | None) -> int:
     if text is None:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise BadParameter(f"bad Content-Length {text[:40]!r}")
+        raise BadBody(f"bad Content-Length {text[:40]!r}")
     return int(text)

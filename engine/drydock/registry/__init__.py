@@ -1,0 +1,1 @@
+"""Registries: images fetched from any of them, and a small one of the kit's own."""

@@ -1,0 +1,4 @@
+"""Where the registry answers unless it is told otherwise."""
+
+HOST = "127.0.0.1"
+PORT = 5055  # 5000, which registries often have, is taken on macOS

@@ -2,21 +2,32 @@
 
 >>> import drydock
 >>> sorted(drydock.__all__)
-['BuildFailed', 'EngineUnavailable', 'build', 'connect', 'image', 'plan']
+['BuildFailed', 'EngineUnavailable', 'RegistryUnavailable', 'build', 'connect', 'image', 'plan', 'start_registry']
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from drydock.classroom import RegistryUnavailable, start_registry
     from drydock.client import BuildFailed, EngineUnavailable, build, connect, image, plan
 
-__all__ = ["BuildFailed", "EngineUnavailable", "build", "connect", "image", "plan"]
+CLASSROOM = ("RegistryUnavailable", "start_registry")
+__all__ = [
+    "BuildFailed",
+    "EngineUnavailable",
+    "RegistryUnavailable",
+    "build",
+    "connect",
+    "image",
+    "plan",
+    "start_registry",
+]
 
 
 def __getattr__(name: str) -> object:
     """Load the client only when it is asked for: the model alone needs no docker-py, and starts faster."""
     if name not in __all__:
         raise AttributeError(f"drydock has no {name!r}; it has {', '.join(__all__)}")
-    from drydock import client
+    from drydock import classroom, client
 
-    return getattr(client, name)
+    return getattr(classroom if name in CLASSROOM else client, name)

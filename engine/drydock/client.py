@@ -56,6 +56,16 @@ def connect(timeout: int = 120) -> docker.DockerClient:
         return _client(_own(_unavailable(where, error)), timeout)
 
 
+def daemon(timeout: int = 20) -> docker.DockerClient | None:
+    """Return a client of the engine that runs here already, or None: no engine is started for that."""
+    if os.environ.get("DRYDOCK_ENGINE") == "drydock":
+        return None
+    try:
+        return _client(address(), timeout)
+    except (DockerException, RequestException, OSError, ValueError):
+        return None
+
+
 def _client(where: str, timeout: int) -> docker.DockerClient:
     _knock(where)
     client = docker.DockerClient(base_url=where, timeout=timeout, tls=_tls(where))

@@ -1,4 +1,4 @@
-"""The command line: `drydock doctor`, `drydock engine`, `drydock images`, `drydock clean`.
+"""The command line: `drydock doctor`, `drydock engine`, `drydock registry`, `drydock images`, `drydock clean`.
 
 `drydock engine` is looked after by the engine's own modules: they start in a tenth of the time that docker-py needs.
 """
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from drydock.cli import engine
 
+REGISTRY = "start, stop or look at the kit's own registry, to push to and to pull from"
 ENGINE = "start, stop or look at the kit's own engine, which needs no Docker and no root"
 
 
@@ -19,6 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["engine"]:
         return engine.main(words[1:])
+    if words[:1] == ["registry"]:
+        from drydock.cli import registry
+
+        return registry.main(words[1:])
     return _others(words)
 
 
@@ -40,6 +45,7 @@ def _others(words: list[str]) -> int:
     examining = commands.add_parser("doctor", help="say which engine answers and what of the course works here")
     examining.add_argument("--json", action="store_true", help="as JSON, for programs")
     commands.add_parser("engine", help=ENGINE, add_help=False)
+    commands.add_parser("registry", help=REGISTRY, add_help=False)
     cleaning = commands.add_parser("clean", help=f"list, then remove, what carries the label {clean.LAB}")
     cleaning.add_argument("--yes", action="store_true", help="remove without asking")
     command.add(commands)

@@ -54,7 +54,7 @@ class Daemon:
 
     def _locked(self) -> IO[bytes]:
         try:
-            return resident.claim(self.folder)
+            return resident.claim(self.folder, "engine")
         except resident.Taken:
             raise Taken(found(self.home)) from None
 

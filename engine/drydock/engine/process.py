@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drydock.engine import VERSION
-from drydock.serving.resident import ended, home, told, waited
+from drydock.serving.resident import ended, home, told
+from drydock.serving.waiting import waited
 
 __all__ = ["RUNGS", "Found", "NotStarted", "answers", "found", "home", "start", "stop"]
 RUNGS = ("A", "B", "C", "D")

@@ -18,7 +18,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-PATIENCE = 20.0  # s for a process to start or stop on a machine that is very busy; it needs some tenths of one
+from drydock.serving.waiting import waited
+
 LOG_LIMIT = 1 << 20  # bytes; the log of a student's server is read from its end, if ever
 
 
@@ -39,9 +40,10 @@ def home(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(user_data_dir("drydock", appauthor=False))
 
 
-def claim(folder: Path) -> IO[bytes]:
+def claim(folder: Path, name: str) -> IO[bytes]:
     """Take a folder to live in; it is given back when the file that this returns is closed.
 
+    What a killed process said about itself is removed: its number may be somebody else's by now.
     Whoever asks `held` holds the lock too, for an instant: so a refusal is believed only when it lasts.
     Raises: Taken, OSError where the folder cannot be written.
     """
@@ -49,6 +51,7 @@ def claim(folder: Path) -> IO[bytes]:
     for _ in range(20):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (folder / f"{name}.json").unlink(missing_ok=True)
             return lock
         except BlockingIOError:
             time.sleep(0.01)
@@ -131,13 +134,3 @@ def ended(folder: Path, pid: int) -> bool:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     return waited(lambda: not held(folder))
-
-
-def waited(done: Callable[[], bool]) -> bool:
-    """Return True as soon as something is so, False where it is not in `PATIENCE` seconds."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if done():
-            return True
-        time.sleep(0.01)
-    return False

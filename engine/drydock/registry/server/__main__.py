@@ -59,7 +59,7 @@ def run(home: Path, host: str, port: int, auth: Path | None, ready: int | None =
         accounts = Accounts(auth.absolute()) if auth else None
         folder = home / process.NAME
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with resident.claim(folder):
+        with resident.claim(folder, process.NAME):
             store = Store(home)
             store.recover()
             with Server(host, port, store, accounts) as server:

@@ -97,8 +97,30 @@ def _basic(authorization: str) -> tuple[str, str]:
     return name, password
 
 
+def entry(password: str) -> str:
+    """Return a new entry for a password: bcrypt where it can be made here, since every registry reads it, or scrypt.
+
+    >>> matches("secret", entry("secret"))
+    True
+    """
+    if _library() is None or len(password.encode()) > 72:  # bytes after which bcrypt does not look
+        return scrypted(password)
+    letters = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+    return _crypt(password, "$2y$10$" + "".join(secrets.choice(letters) for _ in range(22)))
+
+
+def save(path: Path, name: str, entry: str) -> None:
+    """Write an entry into a file of passwords, in place of an earlier one of that name; only its owner may read it."""
+    old = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    kept = [line for line in old if line.partition(":")[0] != name]
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write("\n".join([*kept, f"{name}:{entry}", ""]))
+    new.replace(path)
+
+
 def scrypted(password: str) -> str:
-    """Return a new entry for a password.
+    """Return a new entry of the kit's own kind for a password.
 
     >>> matches("secret", scrypted("secret")), matches("guess", scrypted("secret"))
     (True, False)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from drydock.registry.server.settings import HOST, PORT
 from drydock.serving import resident
+from drydock.serving.waiting import waited
 
 NAME = "registry"
 NOT_STARTED = "The registry did not start: {why}"
@@ -84,7 +85,7 @@ def start(home: Path, host: str | None = None, port: int | None = None, auth: Pa
     done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         raise NotStarted(NOT_STARTED.format(why=(done.stderr or done.stdout).strip() or "it gave no reason"))
-    if not resident.waited(lambda: (one := found(home)) is not None and answers(one)):
+    if not waited(lambda: (one := found(home)) is not None and answers(one)):
         raise NotStarted(NOT_STARTED.format(why=SILENT))
     there = found(home)
     if there is None:

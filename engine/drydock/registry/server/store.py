@@ -54,6 +54,12 @@ class Store:
             below[:] = [name for name in below if not name.startswith("_")]
         return sorted(found)
 
+    def picture(self) -> str:
+        """Draw what this registry has: each image's name with its tags, one a line."""
+        rows = [(name, ", ".join(self.repository(name).tags()) or "no tags") for name in self.names()]
+        width = max((len(name) for name, _ in rows), default=0)
+        return "\n".join(f"  {name:<{width}}  {tags}" for name, tags in rows) or "It has no images yet."
+
     @contextlib.contextmanager
     def turn(self, alone: bool = False) -> Iterator[None]:
         """Hold off cleaning, in this process or another, while links are made; `alone` holds off everybody else."""

@@ -165,14 +165,12 @@ class Handler(BaseHTTPRequestHandler):
         content = reply.content
         length = content.length if isinstance(content, Part) else len(content)
         try:
-            self.connection.sendall(self._head(reply, length))
-            if self.command == "HEAD" or not length:
-                return
-            if isinstance(content, Part):
+            head = self._head(reply, length)
+            bare = self.command == "HEAD"
+            self.connection.sendall(head if bare or isinstance(content, Part) else head + content)
+            if isinstance(content, Part) and length and not bare:
                 sent = self.connection.sendfile(content.file, content.start, content.length)
-                self.close_connection = self.close_connection or sent != content.length
-            else:
-                self.connection.sendall(content)
+                self.close_connection = self.close_connection or sent != length
         finally:
             if isinstance(content, Part):
                 content.file.close()

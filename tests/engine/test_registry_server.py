@@ -329,6 +329,8 @@ def test_an_image_is_removed_with_its_tags(server, name):
     assert server.ask("DELETE", f"/v2/{name}/manifests/{d}").status == 202
     assert server.ask("DELETE", f"/v2/{name}/manifests/{d}").status == 404
     assert server.ask("GET", f"/v2/{name}/tags/list").json["tags"] == ["v2"]
+    assert server.ask("DELETE", f"/v2/{name}/manifests/v2").status == 202
+    assert server.ask("GET", f"/v2/{name}/tags/list").json == {"name": name, "tags": []}
 
 
 def test_a_blob_is_removed_from_one_repository_only(server, name):

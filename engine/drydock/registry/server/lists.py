@@ -25,7 +25,7 @@ def tags(request: Request, name: str) -> Reply:
     """List the tags of a repository."""
     repository = request.store.repository(name)
     found = repository.tags()
-    if not found and not repository.manifests():
+    if not found and not repository.known:
         raise Refusal("NAME_UNKNOWN", "this registry has no such repository", {"name": name})
     shown, link = page(request, found)
     return as_json({"name": name, "tags": shown}, link)

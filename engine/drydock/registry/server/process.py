@@ -59,7 +59,7 @@ def tell(home: Path, registry: Found) -> None:
 def answers(registry: Found) -> bool:
     """Return True where a registry answers; asking for a password is an answer."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(registry.host, registry.host)
-    connection = http.client.HTTPConnection(host, registry.port, timeout=5)
+    connection = http.client.HTTPConnection(host, registry.port, timeout=2)
     try:
         connection.request("GET", "/v2/")
         reply = connection.getresponse()

@@ -18,6 +18,11 @@ class Repository:
         self.name, self.folder = name, repositories / name
         self.uploads = self.folder / "_uploads"
 
+    @property
+    def known(self) -> bool:
+        """True where anything was ever pushed here; one that was emptied is still known."""
+        return (self.folder / "_blobs").is_dir() or (self.folder / "_manifests").is_dir()
+
     # Blobs
 
     def stamp(self, digest: str) -> str | None:

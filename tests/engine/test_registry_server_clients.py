@@ -192,7 +192,7 @@ def test_skopeo_copies_in_and_out_lists_and_removes(server, layout, tmp_path):
     folder, d = layout
     place = f"docker://{server.address}/skopeo/app"
     run(skopeo, "copy", "--preserve-digests", "--dest-tls-verify=false", f"oci:{folder}:v1", f"{place}:v1")
-    run(skopeo, "copy", "--src-tls-verify=false", f"{place}:v1", f"oci:{tmp_path / 'back'}:v1")
+    run(skopeo, "copy", "--preserve-digests", "--src-tls-verify=false", f"{place}:v1", f"oci:{tmp_path / 'back'}:v1")
     assert json.loads((tmp_path / "back" / "index.json").read_text())["manifests"][0]["digest"] == d
     run(skopeo, "copy", "--src-tls-verify=false", "--dest-tls-verify=false", f"{place}@{d}", f"{place}-two:v2")
     assert json.loads(run(skopeo, "list-tags", "--tls-verify=false", f"{place}-two"))["Tags"] == ["v2"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from drydock.lessons.own import LAB, PYTHON, RECIPE
 STANDIN = own.BASE
 
 HERE = "{name} is here: the Dockerfile builds on it as it stands."
+ROOM = "DRYDOCK_REGISTRY"  # the class registry's address, from which a room without a network gets alpine and ubuntu
+FROM_ROOM = "{name} was pulled from the class registry, {host}: the Dockerfile builds on it as it stands."
 PULLED = "{name} was pulled from its registry: the Dockerfile builds on it as it stands."
 MADE = "{name} was made here from {source}: the Dockerfile builds on it as it stands."
 NO_IMAGE = "{name} could not be pulled ({why})."
@@ -32,6 +35,9 @@ CANNOT_MAKE = (
     "Try: connect to a network once and run `docker pull {name}`, or get the lessons' images from a classmate "
     "and run `drydock images load FOLDER`"
 )
+
+
+NOT_TAKEN = "The registry at {host} did not take {name}: {why}\nTry: drydock registry status"
 
 
 class NoBase(RuntimeError):
@@ -93,11 +99,46 @@ def _obtain(wanted: str, client: docker.DockerClient) -> tuple[str | None, str]:
         return HERE, ""
     except ImageNotFound:
         pass
+    if (host := os.environ.get(ROOM, "")) and _from_room(client, wanted, host):
+        return FROM_ROOM.replace("{host}", host), ""
     try:
         client.images.pull(wanted if re.search(r"[:@][^/]*$", wanted) else f"{wanted}:latest")
         return PULLED, ""
     except (APIError, RequestException) as error:
         return None, NO_IMAGE.format(name=wanted, why=reason(error))
+
+
+def _from_room(client: docker.DockerClient, wanted: str, host: str) -> bool:
+    """Pull an image from the class registry and give it the name that the lecture uses; False where it has none."""
+    host = host.partition("://")[2] or host
+    path, tag = _split(wanted)
+    try:
+        found = client.images.pull(f"{host}/{path}", tag)
+        return bool(found.tag(path, tag))
+    except (APIError, RequestException):
+        return False
+
+
+def to_room(client: docker.DockerClient, name: str, host: str) -> None:
+    """Push an image of the engine to a class registry. Raises: APIError, NoBase where the registry did not take it."""
+    path, tag = _split(name)
+    client.images.get(name).tag(f"{host}/{path}", tag)
+    try:
+        for line in client.api.push(f"{host}/{path}", tag, stream=True, decode=True):
+            if "error" in line:
+                raise NoBase(NOT_TAKEN.format(host=host, name=name, why=line["error"]))
+    finally:
+        client.images.remove(f"{host}/{path}:{tag}")
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return a name and its tag.
+
+    >>> _split("alpine"), _split("localhost:5055/app:1")
+    (('alpine', 'latest'), ('localhost:5055/app', '1'))
+    """
+    path, colon, tag = name.rpartition(":")
+    return (path, tag) if colon and "/" not in tag else (name, "latest")
 
 
 def reason(error: Exception) -> str:

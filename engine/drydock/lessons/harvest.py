@@ -55,7 +55,7 @@ def harvest(client: docker.DockerClient, roots: Iterable[str], into: Path, made_
     for name, content in (pack.front(rows, index) | {LIST: json.dumps(told, indent=1).encode()}).items():
         assert isinstance(content, bytes)
         (new / name).write_bytes(content)
-    _replace(new, into)
+    put_in_place(new, into)
     return opened(into)
 
 
@@ -122,7 +122,7 @@ def _indexed(folder: Path, id: str, layers: list[str], names: list[str]) -> list
     return [pack.descriptor(manifest, name) for name in names]
 
 
-def _replace(new: Path, old: Path) -> None:
+def put_in_place(new: Path, old: Path) -> None:
     """Put a finished folder in the place of an old one."""
     aside = old.with_name(f"{old.name}.old")
     shutil.rmtree(aside, ignore_errors=True)

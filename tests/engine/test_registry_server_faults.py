@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from drydock.registry.server.clean import clean
+from drydock.registry.server.server import MOST
 from drydock.registry.server.store import Store
+from drydock.serving.waiting import waited
 from ownregistry import digest, manifest, registry
 
 CLIENTS = 50
@@ -274,3 +276,24 @@ def test_memory_does_not_grow_with_the_blob(server):
     assert server.ask("PUT", f"{place}?digest={d}").status == 201
     assert digest(server.ask("GET", f"/v2/a/blobs/{d}").body) == d
     assert peak() - before < 10_000  # kB
+
+
+def test_too_many_connections_are_hung_up_and_the_rest_is_served(server):
+    lines = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(MOST)]
+    try:
+        for line in lines:
+            line.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert line.recv(1000).startswith(b"HTTP/1.1 200")
+        with pytest.raises((OSError, HTTPException)):
+            server.ask("GET", "/v2/")
+    finally:
+        for line in lines:
+            line.close()
+    assert waited(lambda: answered(server))
+
+
+def answered(server):
+    try:
+        return server.ask("GET", "/v2/").status == 200
+    except (OSError, HTTPException):
+        return False

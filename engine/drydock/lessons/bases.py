@@ -33,7 +33,7 @@ CANNOT_MAKE = (
     "No base image for this lesson: {why}\n"
     "The kit makes one from a Linux machine's programs, and this one has none that fit the daemon.\n"
     "Try: connect to a network once and run `docker pull {name}`, or get the lessons' images from a classmate "
-    "and run `drydock images load FOLDER`"
+    "(`drydock images load FOLDER`) or from the class registry (`drydock images pull HOST`)"
 )
 
 

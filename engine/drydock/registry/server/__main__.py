@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from drydock.registry.server.settings import HOST, PORT
 from drydock.registry.server.store import Store
 from drydock.serving import resident
 
+FILES = 2048  # more than two for each connection
 PORT_TAKEN = (
     "Port {port} of {host} is taken: another program answers there{which}.\n"
     "Try: drydock registry start --port {other}   or stop that program"
@@ -59,6 +61,8 @@ def run(home: Path, host: str, port: int, auth: Path | None, ready: int | None =
         accounts = Accounts(auth.absolute()) if auth else None
         folder = home / process.NAME
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)  # what was pushed may be nobody else's business
+        _many_files()
         with resident.claim(folder, process.NAME):
             store = Store(home)
             store.recover()
@@ -91,6 +95,14 @@ def serve(server: Server, home: Path, host: str, auth: Path | None, ready: int |
         print(HERE.format(address=me.address), flush=True)
         print("".join(f"{line}\n" for line in warnings(me)), end="", file=sys.stderr, flush=True)
     server.serve_forever()
+
+
+def _many_files() -> None:
+    """Let this process open a file and a socket for each connection: macOS allows 256 unless it is asked."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def warnings(registry: process.Found) -> list[str]:

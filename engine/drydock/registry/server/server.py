@@ -47,7 +47,7 @@ ROUTES: tuple[tuple[re.Pattern[str], Mapping[str, Endpoint]], ...] = tuple(
     )
 )
 IDLE = 120  # s that a connection may be silent, between requests or within one
-MOST = 600  # connections at once; the fifty clients of a class have five each
+MOST = 500  # connections at once; the fifty clients of a class have five each
 LEFTOVER = 256 << 10  # bytes of an unread body worth reading to keep the connection; Go's figure (net/http/server.go)
 REALM = 'Basic realm="Drydock registry", charset="UTF-8"'
 PASSWORD = "a name and a password are needed here. Try: docker login"

@@ -146,6 +146,25 @@ def test_a_hundred_kills_during_pushes_lose_nothing_that_was_acknowledged(server
     kill_at_random_moments(server, 100)
 
 
+def test_a_tag_that_moves_means_a_whole_image_at_every_moment(server):
+    both = {server.image("a", "v1", layer): layer for layer in (b"one", b"two")}
+    ended = threading.Event()
+
+    def move():
+        while not ended.is_set():
+            for layer in both.values():
+                assert server.manifest("a", "v1", manifest(layer)).status == 201
+
+    with ThreadPoolExecutor(1) as pool:
+        moving = pool.submit(move)
+        try:
+            seen = [server.ask("HEAD", "/v2/a/manifests/v1") for _ in range(300)]
+        finally:
+            ended.set()
+        moving.result()
+    assert {answer.headers.get("docker-content-digest") for answer in seen} == set(both)
+
+
 def test_an_upload_goes_on_after_a_kill(server):
     data = random.Random(1).randbytes(300_000)
     place = server.ask("POST", "/v2/a/blobs/uploads/").headers["location"]

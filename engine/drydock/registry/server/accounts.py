@@ -21,7 +21,6 @@ import threading
 from pathlib import Path
 
 COST = 14  # 16 MiB and about 50 ms a guess
-NOBODY = "nobody"  # hashed in place of an unknown name, so that the time tells nobody which names there are
 NO_FILE = "The file of passwords {path} cannot be read: {why}.\nTry: drydock registry password NAME --auth {path}"
 NO_ENTRY = (
     "The file of passwords {path} has no entry that can be checked here ({why}).\n"
@@ -50,10 +49,12 @@ class Accounts:
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text"
             raise BadAccounts(NO_FILE.format(path=path, why=why)) from None
-        kinds = [_kind(entry) for entry in self._entries.values()]
+        kinds = [_kind(one) for one in self._entries.values()]
         if not any(kinds):
             raise BadAccounts(NO_ENTRY.format(path=path, why="it is empty" if not kinds else "all are of other kinds"))
-        self._decoy = scrypted(NOBODY)
+        self._decoy = entry(
+            secrets.token_hex()
+        )  # hashed for an unknown name: so the time tells not which names there are
 
     def know(self, authorization: str) -> bool:
         """Return True where an Authorization header gives a name of the file and its password."""
@@ -65,10 +66,10 @@ class Accounts:
         proof = hmac.digest(self._key, f"{name}:{password}".encode(), "sha256")
         if hmac.compare_digest(self._known.get(name, b""), proof):
             return True
-        entry = self._entries.get(name)
+        known = self._entries.get(name)
         with self._slow:
-            right = matches(password, entry or self._decoy) and entry is not None
-        if right and self._entries.get(name) == entry:
+            right = matches(password, known or self._decoy) and known is not None
+        if right and self._entries.get(name) == known:
             self._known[name] = proof
         return right
 

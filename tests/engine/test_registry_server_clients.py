@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -65,13 +66,10 @@ def image(daemon):
 
 
 def pushes(daemon):
-    """Skip where the engine cannot push to any registry."""
-    answer = daemon.api.post(
-        f"{daemon.api.base_url}/v1.41/images/drydock-none/push", headers={"X-Registry-Auth": "e30="}
-    )
-    answer.close()
-    if answer.status_code == 501 or "page not found" in answer.text:
-        pytest.skip("this engine has no registry client")
+    """Skip where the engine can neither push nor pull."""
+    with closing(daemon.api.post(f"{daemon.api.base_url}/v1.41/auth", json={})) as answer:
+        if answer.status_code == 501:
+            pytest.skip("this engine has no registry client")
 
 
 def pushed(daemon, name, **more):
@@ -234,6 +232,8 @@ def test_buildah_commits_and_pushes(server, short, tmp_path):
 @pytest.fixture
 def standin(daemon):
     """An image of the name registry:2 from this machine's docker-registry, since no public registry can be asked."""
+    if daemon.version()["Platform"]["Name"].startswith("Drydock"):
+        pytest.skip("with the kit's own engine goes the kit's own server")
     found = program("docker-registry")
     files = {Path(found), *(Path(p) for p in re.findall(r"(/\S+) \(0x", run("ldd", found)))}
     config = {
@@ -259,8 +259,6 @@ def standin(daemon):
 
 @pytest.mark.docker
 def test_as_a_container_it_is_started_once_and_keeps_what_was_pushed(daemon, standin, image):
-    if daemon.version()["Platform"]["Name"].startswith("Drydock"):
-        pytest.skip("the kit's own engine has the kit's own server")
     address = classroom.in_container(daemon, port=5572)
     assert address == "localhost:5572" == classroom.in_container(daemon)
     there = classroom.container(daemon)

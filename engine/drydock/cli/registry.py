@@ -17,6 +17,7 @@ from drydock.serving import resident
 STARTED = (
     "{was} at {address}, process {pid}{locked}.\nTry: docker tag IMAGE {address}/IMAGE && docker push {address}/IMAGE"
 )
+LOGIN = "First: docker login {address}"
 CONTAINER = (
     "The registry answers at {address}: a container in Docker Desktop, whose daemon reaches no other server here."
 )
@@ -92,6 +93,8 @@ def start(home: Path, host: str | None, port: int | None, auth: Path | None, own
     was = "The registry runs already" if before and before.pid == found.pid else "The registry answers"
     locked = f", with the passwords of {found.auth}" if found.auth else ""
     print(STARTED.format(was=was, address=found.address, pid=found.pid, locked=locked))
+    if found.auth:
+        print(LOGIN.format(address=found.address))
     for line in foreground.warnings(found):
         print(line, file=sys.stderr)
     return 0

@@ -30,6 +30,7 @@ NOT_STARTED = (
     "A new one, in a folder of its own, was started for this and ended.\n"
     "Try: drydock doctor"
 )
+ONLY = "There are no lesson images in {folder}, so only what you name is pushed."
 PUSHED = (
     "On each machine of the room: drydock images pull {host}   (seen from there, localhost is another name)\n"
     "and, for images such as alpine: export DRYDOCK_REGISTRY={host}"
@@ -95,8 +96,11 @@ def run(asked: argparse.Namespace) -> int:
 def push(host: str, folder: Path, images: Sequence[str]) -> None:
     """Give the folder to a class registry, then images of the engine that are wanted there too."""
     with Room(host) as room:
-        for done in room.push(bundle.opened(folder)):
-            _say(done)
+        if images and not (folder / bundle.LIST).exists():
+            _say(ONLY.format(folder=folder))
+        else:
+            for done in room.push(bundle.opened(folder)):
+                _say(done)
         if images:
             with closing(connect()) as client:
                 for name in images:

@@ -430,6 +430,16 @@ def test_a_refused_client_need_not_send_its_body(server):
         assert line.recv(65536).startswith(b"HTTP/1.1 400")
 
 
+def test_a_client_that_asks_first_is_told_to_go_on(server, name):
+    d = digest(b"asked first")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+        head = f"POST /v2/{name}/blobs/uploads/?digest={d} HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n"
+        line.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert line.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        line.sendall(b"asked first")
+        assert line.recv(1000).startswith(b"HTTP/1.1 201")
+
+
 def test_a_connection_serves_many_requests(server, name):
     d = server.blob(name, b"again")
     connection = server.connect()

@@ -101,3 +101,15 @@ def test_the_digest_does_not_depend_on_the_pieces(tmp_path_factory, pieces):
             writer.write(piece)
         digest = writer.commit()
     assert blobs.read(digest) == b"".join(pieces)
+
+
+def test_a_blob_of_two_folders_lies_on_the_disk_once_and_a_damaged_one_is_not_taken(tmp_path):
+    mine, theirs = Blobs(tmp_path / "mine"), Blobs(tmp_path / "theirs")
+    for blobs in (mine, theirs):
+        blobs.put(b"hello")
+    assert mine.share(HELLO, theirs.path(HELLO)) and mine.path(HELLO).samefile(theirs.path(HELLO))
+    theirs.remove(HELLO)
+    assert mine.read(HELLO) == b"hello" and not mine.share(HELLO, theirs.path(HELLO))
+    theirs.path(HELLO).write_bytes(b"hallo")
+    assert not mine.share(HELLO, theirs.path(HELLO)) and mine.read(HELLO) == b"hello"
+    assert not list((tmp_path / "mine" / "blobs" / ".new").iterdir())

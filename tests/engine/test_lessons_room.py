@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import tarfile
+from contextlib import closing
 
 import pytest
 from drydock.cli import main
@@ -153,8 +154,9 @@ def test_an_engine_gets_the_lesson_images_from_the_room(
 
 @pytest.mark.docker
 def test_a_lesson_finds_the_lectures_image_in_the_room(daemon, server, monkeypatch):
-    if daemon.version()["Platform"]["Name"].startswith("Drydock"):
-        pytest.skip("the kit's own engine: when it pulls and pushes")
+    with closing(daemon.api.post(f"{daemon.api.base_url}/v1.41/auth", json={})) as answer:
+        if answer.status_code == 501:
+            pytest.skip("this engine has no registry client")
     wanted = f"lecture/of-{secrets.token_hex(4)}"
     made = pack.image(f"{wanted}:latest", {"made": pack.layer({"f": b"x"})}, {}, "amd64", ["sh"])
     daemon.images.load(pack.archive([made]))

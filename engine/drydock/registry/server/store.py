@@ -6,13 +6,13 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import secrets
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from drydock.blobs import BadDigest, Blobs, NoSuchBlob
+from drydock.blobs.store import hex_of
 from drydock.registry.server import links, names
 from drydock.registry.server.manifest import Manifest, parse
 from drydock.registry.server.refusals import Refusal
@@ -107,7 +107,7 @@ class Store:
             os.fsync(file.fileno())
         with self.turn(), self._changing:
             upload.path.replace(self.blobs.path(digest))
-            self._share(digest)
+            self.blobs.share(digest, self.engine / hex_of(digest))
             with self.blobs.open(digest) as file:
                 repository.add_blob(digest, _stamp(file))
 
@@ -120,24 +120,6 @@ class Store:
                     repository.add_blob(digest, other.stamp(digest) or "")
                     return True
         return False
-
-    def _share(self, digest: str) -> None:
-        """Let the engine's file of the same blob be this one too, so that it lies on the disk once.
-
-        Two names of one file: either can be removed, and the other stays. Where the disk has no hard links, or the
-        file is another user's, the registry's own copy is as good.
-        """
-        theirs, mine = self.engine / digest.removeprefix("sha256:"), self.blobs.path(digest)
-        new = mine.parent.parent / ".new" / secrets.token_hex(8)
-        with contextlib.suppress(OSError):
-            if theirs.samefile(mine):
-                return
-            with theirs.open("rb") as file:
-                if _digest(file) != digest:
-                    return
-            os.link(theirs, new)
-            new.replace(mine)
-        new.unlink(missing_ok=True)
 
     def _discard(self, file: BinaryIO, digest: str) -> None:
         """Remove a damaged file, unless a whole one has taken its place meanwhile."""

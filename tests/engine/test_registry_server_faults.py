@@ -11,7 +11,9 @@ from http.client import HTTPException
 from pathlib import Path
 
 import pytest
+from drydock.registry.server import upload
 from drydock.registry.server.clean import clean
+from drydock.registry.server.refusals import Refusal
 from drydock.registry.server.server import MOST
 from drydock.registry.server.store import Store
 from drydock.serving.waiting import waited
@@ -183,6 +185,20 @@ def test_an_upload_that_waits_longer_than_a_day_is_removed_at_start(server):
     os.utime(path, (time.time() - 25 * 3600,) * 2)
     server.start()
     assert (server.ask("GET", old).status, server.ask("GET", new).status) == (404, 204)
+
+
+def test_uploads_that_nobody_continues_fill_the_registry_for_a_day_at_most(tmp_path, monkeypatch):
+    monkeypatch.setattr(upload, "MOST", 2)
+    store = Store(tmp_path)
+    repository = store.repository("a")
+    old = [store.begin(repository) for _ in range(2)]
+    with pytest.raises(Refusal, match="wait to be continued"):
+        store.begin(repository)
+    for id in old:
+        os.utime(repository.uploads / id, (time.time() - 25 * 3600,) * 2)
+    monkeypatch.setattr(store, "_swept", -1e9)
+    store.begin(repository)
+    assert len(list(repository.uploads.iterdir())) == 1
 
 
 def test_what_a_kill_leaves_half_written_is_removed_at_start(server):

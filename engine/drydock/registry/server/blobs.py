@@ -54,7 +54,7 @@ def begin(request: Request, name: str) -> Reply:
         return _made(name, mount)
     if digest is not None:
         names.digest(digest)
-    id = request.store.uploads.begin(repository.uploads)
+    id = request.store.begin(repository)
     upload = request.store.uploads.get(repository.uploads, id)
     if digest is None:
         return _state(202, name, id, upload)

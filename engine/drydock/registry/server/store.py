@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +21,7 @@ from drydock.registry.server.repository import Repository
 from drydock.registry.server.upload import Upload, Uploads
 
 NO_BLOB = "this repository has no such blob"
+SWEEP = 3600  # s between two looks for uploads that nobody continues
 NO_MANIFEST = "this repository has no such image"
 
 
@@ -34,6 +36,7 @@ class Store:
         self.engine = home / "blobs" / "blobs" / "sha256"  # where the engine of this home keeps its own
         self.uploads = Uploads()
         self._changing = threading.Lock()
+        self._swept = time.monotonic()
 
     def recover(self) -> None:
         """Put right what a kill left behind; call it only while nobody serves this store."""
@@ -100,6 +103,13 @@ class Store:
                 return os.fstat(file.fileno()).st_size
         except Refusal:
             return None
+
+    def begin(self, repository: Repository) -> str:
+        """Begin an upload and return its ID; those that have waited for too long make room once an hour."""
+        if time.monotonic() > self._swept + SWEEP:
+            self._swept = time.monotonic()
+            self.uploads.expire(self.repositories)
+        return self.uploads.begin(repository.uploads)
 
     def keep(self, repository: Repository, upload: Upload, digest: str) -> None:
         """Make a blob of an upload that has ended and has this digest."""

@@ -1,22 +1,25 @@
-"""Containers, hands on: images, layers, the build cache, and the engine that makes them.
+"""Containers, hands on: images, layers, the build cache, registries, and the engine that makes them.
 
 >>> import drydock
 >>> sorted(drydock.__all__)
-['BuildFailed', 'EngineUnavailable', 'build', 'connect', 'image', 'plan']
+['BuildFailed', 'EngineUnavailable', 'TransferFailed', 'build', 'connect', 'image', 'plan', 'pull', 'push']
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from drydock.client import BuildFailed, EngineUnavailable, build, connect, image, plan
+    from drydock.builds import BuildFailed, build, plan
+    from drydock.client import EngineUnavailable, connect, image
+    from drydock.transfers import TransferFailed, pull, push
 
-__all__ = ["BuildFailed", "EngineUnavailable", "build", "connect", "image", "plan"]
+__all__ = ["BuildFailed", "EngineUnavailable", "TransferFailed", "build", "connect", "image", "plan", "pull", "push"]
+ROOMS = {"BuildFailed": "builds", "build": "builds", "plan": "builds"}
+ROOMS |= {"TransferFailed": "transfers", "pull": "transfers", "push": "transfers"}
 
 
 def __getattr__(name: str) -> object:
     """Load the client only when it is asked for: the model alone needs no docker-py, and starts faster."""
     if name not in __all__:
         raise AttributeError(f"drydock has no {name!r}; it has {', '.join(__all__)}")
-    from drydock import client
-
-    return getattr(client, name)
+    return getattr(import_module(f"drydock.{ROOMS.get(name, 'client')}"), name)

@@ -4,8 +4,9 @@ import signal
 import threading
 import time
 
+import drydock
 import pytest
-from drydock import client as kit
+from drydock import builds as kit
 from drydock.watch import stream
 
 BASE = "drydock-build/base"
@@ -100,5 +101,5 @@ def test_what_the_kit_builds_carries_its_label(folder, daemon):
 
 def test_without_an_engine_there_is_one_clear_message(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    with pytest.raises(kit.EngineUnavailable, match="Try: "):
-        kit.connect()
+    with pytest.raises(drydock.EngineUnavailable, match="Try: "):
+        drydock.connect()

@@ -1,4 +1,4 @@
-"""Which engine answers: `drydock.connect()`, as `docker` itself chooses it; and an image of it: `drydock.image(...)`."""
+"""Which engine answers: `drydock.connect()`, as `docker` itself chooses it; and its images: `drydock.image(...)`."""
 
 from __future__ import annotations
 

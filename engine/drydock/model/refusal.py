@@ -31,7 +31,7 @@ REASONS = (
     ),
     (
         r"x509|certificate",
-        "The engine does not know who signed {host}'s certificate; a network that reads all traffic signs with its own.",
+        "The engine does not know who signed {host}'s certificate; a network that reads all traffic has its own.",
         "curl -v https://{host}/v2/   (`issuer:` says who signed; ask that network's people for their certificate)",
         "",
     ),

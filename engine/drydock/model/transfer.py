@@ -120,7 +120,7 @@ class Transfer:
 
         >>> layers = Blob("a", state="exists", size=1_000_000), Blob("b", state="sent", size=1000, moved=1000)
         >>> Transfer("push", "app", "Docker", layers, state="done", seconds=0.26).sentence()
-        '1kB of 1MB sent in 0.3 s: of 2 parts 1 was there already.'
+        '1kB of 1MB sent in 0.3 s; 1 of 2 parts was there already.'
         """
         if self.up_to_date:
             return "Nothing to pull: the image here is what the registry has under this name."
@@ -133,15 +133,15 @@ class Transfer:
 
     def _saved(self) -> str:
         there, mounted = self.count("exists"), self.count("mounted")
-        said = [f"{there} {'was' if there == 1 else 'were'} there already"] if there else []
+        said = [f"{there} of {len(self.parts)} parts {'was' if there == 1 else 'were'} there already"] if there else []
         said += [f"{mounted} came from another repository of the registry"] if mounted else []
-        return f": of {len(self.parts)} parts {', '.join(said)}" if said else ""
+        return "".join(f"; {one}" for one in said)
 
     def picture(self) -> str:
         """Return a drawing in text: a sentence on top, a line per blob; ~ marks what is estimated.
 
         >>> print(Transfer("push", "app:1", "Docker 20.10", (Blob("6deb6191d196", state="exists", size=9),)).picture())
-        push of app:1, Docker 20.10: 0B of 9B sent so far: of 1 parts 1 was there already.
+        push of app:1, Docker 20.10: 0B of 9B sent so far; 1 of 1 parts was there already.
         = exists         0B of 9B              layer     6deb6191d196
         """
         head = f"{self.direction} of {self.name}, {self.engine}: {self.sentence()}"

@@ -54,13 +54,15 @@ def has(name: str, digest: str) -> bool | None:
     """Return whether the repository has a configuration or manifest of this digest; None where it cannot be asked."""
     try:
         reference = Reference.parse(name)
-        codes = set()
-        for path in (f"blobs/{digest}", f"manifests/{digest}"):
-            with _asked("HEAD", reference, path) as answer:
-                codes.add(answer.status_code)
-        return 200 in codes if codes <= {200, 404} else None
-    except (requests.RequestException, DockerException, OSError, ValueError):
+        codes = (_code(reference, f"{kind}/{digest}") for kind in ("blobs", "manifests"))
+        return next((found for code in codes if (found := {200: True, 404: None}[code])), False)
+    except (requests.RequestException, DockerException, OSError, LookupError, ValueError):
         return None
+
+
+def _code(reference: Reference, path: str) -> int:
+    with _asked("HEAD", reference, path) as answer:
+        return answer.status_code
 
 
 def _asked(method: str, reference: Reference, path: str) -> requests.Response:

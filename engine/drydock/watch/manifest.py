@@ -42,12 +42,17 @@ def listed(name: str, digest: str, platform: str) -> tuple[Blob, ...]:
         above: tuple[Blob, ...] = ()
         if "manifests" in manifest:
             above = (Blob(digest, "index", size=len(raw)),)
-            digest = _child(manifest, platform)
-            raw, manifest = _manifest(reference, digest)
-        layers = tuple(_blob(one, "layer") for one in manifest["layers"])
-        return (*layers, _blob(manifest["config"], "config"), Blob(digest, "manifest", size=len(raw)), *above)
+            raw, _ = _manifest(reference, _child(manifest, platform))
+        return (*rows(raw), *above)
     except (requests.RequestException, DockerException, OSError, LookupError, ValueError, TypeError, AttributeError):
         return ()
+
+
+def rows(raw: bytes) -> tuple[Blob, ...]:
+    """Return what an image's manifest lists, and itself, with nothing moved yet."""
+    manifest = json.loads(raw)
+    layers = tuple(_blob(one, "layer") for one in manifest["layers"])
+    return (*layers, _blob(manifest["config"], "config"), Blob(_digest(raw), "manifest", size=len(raw)))
 
 
 def has(name: str, digest: str) -> bool | None:
@@ -82,9 +87,13 @@ def _manifest(reference: Reference, digest: str) -> tuple[bytes, dict[str, Any]]
     with _asked("GET", reference, f"manifests/{digest}") as answer:
         answer.raise_for_status()
         raw = answer.raw.read(LARGEST + 1, decode_content=True)
-    if "sha256:" + hashlib.sha256(raw).hexdigest() != digest:
+    if _digest(raw) != digest:
         raise ValueError("the registry sent something else")
     return raw, dict(json.loads(raw))
+
+
+def _digest(raw: bytes) -> str:
+    return "sha256:" + hashlib.sha256(raw).hexdigest()
 
 
 def _child(index: Mapping[str, Any], platform: str) -> str:

@@ -1,6 +1,7 @@
-"""Record what an engine says of pulls and pushes: python tests/daemon/record_streams.py HOST >tests/engine/streams/NAME.json
+"""Record what an engine says of pulls and pushes: python tests/daemon/record_streams.py HOST >NAME.json
 
-The streams go to tests/engine/test_transfer.py, which reads them as the kit reads an engine. Needs docker-registry.
+The streams are those of tests/engine/streams, which tests/engine/test_transfer.py reads as the kit reads an engine.
+Needs docker-registry.
 """
 
 import json
@@ -19,11 +20,8 @@ from registries import image, layer, registry
 def main(host: str) -> None:
     client = docker.DockerClient(base_url=host, timeout=120)
     with registry() as open_to_all, registry(password=True) as closed:
-        names = [
-            f"{open_to_all}/class/app:1",
-            f"{open_to_all}/class/app:2",
-            f"{open_to_all}/other/app:1",
-            f"{closed}/app:1",
+        names = [f"{open_to_all}/{path}" for path in ("class/app:1", "class/app:2", "other/app:1")] + [
+            f"{closed}/app:1"
         ]
         below = layer("base", "base", 900_000), layer("middle", "middle", 100_000)
         first, second = (image(name, *below, layer("top", tag, 2000)) for name, tag in zip(names, "12", strict=False))
@@ -31,7 +29,7 @@ def main(host: str) -> None:
         asked = f"http://{open_to_all}/v2/class/app/manifests/"
         accept = {"Accept": "application/vnd.docker.distribution.manifest.v2+json"}
         manifests = [requests.get(asked + tag, headers=accept, timeout=10).text for tag in "12"]
-        diff_ids = client.api.inspect_image(names[0])["RootFS"]["Layers"]
+        diff_ids = [client.api.inspect_image(name)["RootFS"]["Layers"] for name in names[:2]]
         for name in names:
             client.api.remove_image(name, force=True)
     text = json.dumps({"diff_ids": diff_ids, "manifests": manifests, "streams": streams}, indent=1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import docker
 
 from drydock.client import called, connect
 from drydock.model.reference import InvalidReference, Reference
-from drydock.model.transfer import Transfer
+from drydock.model.transfer import Transfer, ended
 from drydock.watch import transfer
 
 
@@ -31,9 +32,14 @@ class TransferRun:
         self.result: Transfer | None = None
 
     def __iter__(self) -> Iterator[Transfer]:
-        for now in transfer.transfer(self.client, self.start, self.platform):
-            self.result = now
-            yield now
+        began = time.monotonic()
+        try:
+            for now in transfer.transfer(self.client, self.start, self.platform):
+                self.result = now
+                yield now
+        finally:
+            if self.result is not None and self.result.state == "running":  # whoever watched has gone
+                self.result = ended(self.result, "cancelled", None, time.monotonic() - began)
 
     def run(self) -> Transfer:
         """Move the image without showing it, and return what moved; a failure raises TransferFailed."""

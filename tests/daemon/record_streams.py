@@ -20,9 +20,8 @@ from registries import image, layer, registry
 def main(host: str) -> None:
     client = docker.DockerClient(base_url=host, timeout=120)
     with registry() as open_to_all, registry(password=True) as closed:
-        names = [f"{open_to_all}/{path}" for path in ("class/app:1", "class/app:2", "other/app:1")] + [
-            f"{closed}/app:1"
-        ]
+        names = [f"{open_to_all}/class/app:1", f"{open_to_all}/class/app:2", f"{open_to_all}/other/app:1"]
+        names.append(f"{closed}/app:1")
         below = layer("base", "base", 900_000), layer("middle", "middle", 100_000)
         first, second = (image(name, *below, layer("top", tag, 2000)) for name, tag in zip(names, "12", strict=False))
         streams = dict(steps(client, names, first, second))

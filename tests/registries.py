@@ -10,6 +10,7 @@ import random
 import shutil
 import socket
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -34,28 +35,38 @@ def program() -> str | None:
 
 
 @contextlib.contextmanager
-def registry(password: bool = False) -> Iterator[str]:
-    """Run a registry on a free port of loopback, empty, with ACCOUNT or open to all, and yield its address."""
-    with tempfile.TemporaryDirectory(prefix="registry-") as folder, socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-        free.close()
-        config = Path(folder) / "config.yml"
-        config.write_text((CONFIG + (AUTH if password else "")).format(folder=folder, address=address))
-        (Path(folder) / "htpasswd").write_text(HTPASSWD)
-        with (Path(folder) / "said").open("wb") as said:
-            process = subprocess.Popen(
-                [program() or "docker-registry", "serve", str(config)],
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-            )
+def registry(password: bool = False, kind: str = "debian") -> Iterator[str]:
+    """Run a registry on a free port of loopback, empty, with ACCOUNT or open to all, and yield its address.
+
+    `kind` is "debian" for docker-registry, "kit" for the kit's own.
+    """
+    with tempfile.TemporaryDirectory(prefix="registry-") as name:
+        folder = Path(name)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        (folder / "htpasswd").write_text(HTPASSWD)
+        command = _kit(folder, address, password) if kind == "kit" else _debian(folder, address, password)
+        with (folder / "said").open("wb") as said:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         try:
-            _until_it_answers(address, process, Path(folder) / "said")
+            _until_it_answers(address, process, folder / "said")
             yield address
         finally:
             process.kill()
             process.wait()
+
+
+def _debian(folder: Path, address: str, password: bool) -> list[str]:
+    config = folder / "config.yml"
+    config.write_text((CONFIG + (AUTH if password else "")).format(folder=folder, address=address))
+    return [program() or "docker-registry", "serve", str(config)]
+
+
+def _kit(folder: Path, address: str, password: bool) -> list[str]:
+    host, _, port = address.partition(":")
+    command = [sys.executable, "-m", "drydock.registry.server", "--home", str(folder), "--host", host, "--port", port]
+    return [*command, *(["--auth", str(folder / "htpasswd")] if password else [])]
 
 
 def _until_it_answers(address: str, process: subprocess.Popen[bytes], said: Path) -> None:

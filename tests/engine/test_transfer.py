@@ -1,7 +1,7 @@
 """What engines say of pulls and pushes becomes a Transfer.
 
 The streams are real ones that tests/daemon/record_streams.py recorded: classic is Docker 20.10.24, graph and
-containerd are 26.1.5 with its two image stores; the registry was docker-registry.
+containerd are 26.1.5 with its two image stores, embedded is the kit's own; the registry was docker-registry.
 """
 
 import json

@@ -8,7 +8,7 @@ from pathlib import Path
 import docker
 
 from drydock.badge import FROM_THE_CACHE, executes
-from drydock.client import address, called, connect, embedded
+from drydock.client import LAB, address, called, connect, embedded
 from drydock.model.cache import Known, Plan
 from drydock.model.dockerfile import parse
 from drydock.model.resolve import Base, bases
@@ -18,8 +18,6 @@ from drydock.read import context, known
 from drydock.record import builds
 from drydock.watch import buildkit, classic
 from drydock.watch.request import Request
-
-LAB = "org.drydock.lab"
 
 
 class BuildFailed(RuntimeError):

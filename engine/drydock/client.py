@@ -16,6 +16,7 @@ from requests.exceptions import RequestException
 from drydock import read
 from drydock.model.image import Image
 
+LAB = "org.drydock.lab"  # the label of everything that the kit creates
 NO_ENGINE = (
     "No Docker engine answers at {where} ({why}).\n"
     "Docker is probably not installed, not started, or not yours to use.\n"

@@ -7,6 +7,7 @@ import time
 import drydock
 import pytest
 from drydock import builds as kit
+from drydock.client import LAB
 from drydock.watch import stream
 
 BASE = "drydock-build/base"
@@ -94,7 +95,7 @@ def test_what_the_kit_builds_carries_its_label(folder, daemon):
     write(folder, "RUN true")
     kit.build(folder, tag="drydock-build/labelled", client=daemon).run()
     try:
-        assert kit.LAB in daemon.images.get("drydock-build/labelled").labels
+        assert LAB in daemon.images.get("drydock-build/labelled").labels
     finally:
         daemon.images.remove("drydock-build/labelled", force=True)
 

@@ -10,23 +10,28 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from registries import program
 from suite.engines import Engine
 
 CLASSIC = "drydock-classic"  # the folder of the dockerd that tests/daemons/classic.sh starts: the reference
-
-
+NO_REGISTRY = "no docker-registry, to which these scenarios push: apt install docker-registry"
 NO_COMMAND = "no docker command, which these scenarios' lines begin with: apt install docker-cli, or docker.io"
 
 
 def pytest_collection_modifyitems(items):
-    """Skip, with the reason, what types at a `docker` command where there is none; in CI its absence fails."""
-    if shutil.which("docker") or os.environ.get("CI") == "true":
+    """Skip, with the reason, what needs a `docker` command or a registry that is not here; in CI its absence fails."""
+    if os.environ.get("CI") == "true":
         return
     for item in items:
-        scenario = getattr(item, "callspec", item).__dict__.get("params", {}).get("scenario")
+        told = getattr(item, "callspec", item).__dict__.get("params", {})
+        scenario = told.get("scenario")
         typed = scenario is None or any(step.mark == "$" for step in scenario.steps)
-        if typed and Path(__file__).parent in item.path.parents and "ours" in item.fixturenames:
+        if Path(__file__).parent not in item.path.parents or not ("ours" in item.fixturenames or "side" in told):
+            continue
+        if typed and not shutil.which("docker"):
             item.add_marker(pytest.mark.skip(reason=NO_COMMAND))
+        elif scenario and scenario.registries and not program():
+            item.add_marker(pytest.mark.skip(reason=NO_REGISTRY))
 
 
 class Side:

@@ -10,6 +10,7 @@ from pathlib import Path
 import docker
 import pytest
 from own import engine, somebody
+from registries import program, registry
 
 DAEMONS = os.environ.get("DRYDOCK_TEST_DAEMONS", "").split()
 CI = os.environ.get("CI") == "true"
@@ -86,6 +87,29 @@ def embedded():
     """DOCKER_HOST of the kit's own engine: it needs no daemon and no root, so every machine has it."""
     with engine() as one:
         yield one.url
+
+
+NO_REGISTRY = "no docker-registry: apt-get install docker-registry"
+
+
+@pytest.fixture(scope="session")
+def docker_registry():
+    """The address of Debian's docker-registry, open to all; what a test puts there it names after itself."""
+    with _registry() as address:
+        yield os.environ.get("DRYDOCK_TEST_REGISTRY") or address
+
+
+@pytest.fixture(scope="session")
+def closed_registry():
+    """The address of a docker-registry that wants `registries.ACCOUNT`."""
+    with _registry(password=True) as address:
+        yield address
+
+
+def _registry(password=False):
+    if not program():
+        (pytest.fail if CI else pytest.skip)(NO_REGISTRY)
+    return registry(password)
 
 
 ACCOUNTS = {"etc/passwd": b"root:x:0:0:root:/:/bin/sh\n", "etc/group": b"root:x:0:\n"}

@@ -1,4 +1,5 @@
 """Look at scenarios by hand: python tests/conformance/compare.py HOST [HOST] [--only PATTERN] [--record | --recorded]
+     [--registry kit]
 
 One address prints the transcripts, two print where they differ; --record writes what the engine said to recorded/,
 --recorded compares with that.
@@ -11,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from differences import hidden
@@ -26,6 +28,7 @@ def main() -> int:
     parser.add_argument("--only", default="*", help="names of scenarios, with * and ,")
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--recorded", action="store_true", help="compare with what is recorded")
+    parser.add_argument("--registry", default="debian", choices=("debian", "kit"), help="whose registry scenarios use")
     parser.add_argument("--times", action="store_true")
     told = parser.parse_args()
     chosen = [one for one in SCENARIOS if any(fnmatch.fnmatch(one.name, p) for p in told.only.split(","))]
@@ -35,7 +38,7 @@ def main() -> int:
         said = []
         for n, engine in enumerate(engines):
             start = time.perf_counter()
-            said.append(engine.perform(one))
+            said.append(engine.perform(one, told.registry))
             took = time.perf_counter() - start
             seconds[n] += took
             if told.times:

@@ -47,10 +47,27 @@ DIFFERENCES: dict[str, Difference] = {
         r"^HOST=.*\n",
         "",
     ),
-    "registry": Difference(
-        "pull, push, login and search say that there is no registry client yet.",
-        "It comes later; images come as files until then.",
-        r"(?<=from daemon: )(?:Get \"http.*|this engine has no registry client.*)$",
+    "cure": Difference(
+        "An error of a registry ends with what it probably means and what to try.",
+        "dockerd quotes its libraries and leaves it at that.",
+        r"Head \"[^\"]+\": (?=no basic auth)"
+        r"|\. (?:Nothing listens there|The registry wants|The name or the password is|<reg> cannot be)[^'\n]*",
+        "",
+    ),
+    "no-platform": Difference(
+        "An index without an image for the platform, and a platform that is none, are refused in other words.",
+        "The index is read before the answer begins, so it is an error with a status and no line in a stream.",
+        r"(?:^multi: Pulling from .*\n)?^! (?:Error response from daemon: )?(?:no matching manifest|\"nonsense).*$",
+    ),
+    "no-image": Difference(
+        "What is in a registry and no image is refused with the reason.",
+        "dockerd names the media type alone.",
+        r"^! .*application/vnd\.course\.notes\.config.*$",
+    ),
+    "search": Difference(
+        "A registry that does not answer a search is told as for a pull.",
+        "dockerd tries two addresses of a protocol that is no more, and quotes both.",
+        r"(?<=from daemon: )(?:invalid registry endpoint|Get \"http://<ip>:9/v1/search).*$",
     ),
     "limits": Difference(
         "Memory and CPU limits are written down, with a warning, and not enforced.",

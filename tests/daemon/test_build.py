@@ -4,8 +4,10 @@ import signal
 import threading
 import time
 
+import drydock
 import pytest
-from drydock import client as kit
+from drydock import builds as kit
+from drydock.client import LAB
 from drydock.watch import stream
 
 BASE = "drydock-build/base"
@@ -93,12 +95,12 @@ def test_what_the_kit_builds_carries_its_label(folder, daemon):
     write(folder, "RUN true")
     kit.build(folder, tag="drydock-build/labelled", client=daemon).run()
     try:
-        assert kit.LAB in daemon.images.get("drydock-build/labelled").labels
+        assert LAB in daemon.images.get("drydock-build/labelled").labels
     finally:
         daemon.images.remove("drydock-build/labelled", force=True)
 
 
 def test_without_an_engine_there_is_one_clear_message(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    with pytest.raises(kit.EngineUnavailable, match="Try: "):
-        kit.connect()
+    with pytest.raises(drydock.EngineUnavailable, match="Try: "):
+        drydock.connect()

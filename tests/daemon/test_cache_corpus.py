@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from drydock import client as kit
+from drydock import builds as kit
 
 spec = importlib.util.spec_from_file_location("corpus", Path(__file__).with_name("corpus.py"))
 corpus = importlib.util.module_from_spec(spec)

@@ -26,9 +26,8 @@ import docker
 from drydock.model.cache import Plan
 from drydock.model.rule_buildkit import keys
 from drydock.model.steps import KEPT_LINES, Build, ended, with_step
-from drydock.watch.classic import alive
 from drydock.watch.request import Request
-from drydock.watch.stream import EngineStalled, events
+from drydock.watch.stream import EngineStalled, alive, events
 
 NAME = re.compile(r"^\[(?:(\S+) )?(\d+)/(\d+)\] ")
 LINK = re.compile(r"\] LINK (COPY|ADD) ")  # COPY --link is two vertexes: the copy, and its merge with the step before

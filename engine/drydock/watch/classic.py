@@ -9,7 +9,6 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +19,7 @@ from requests.exceptions import RequestException
 from drydock.model.steps import KEPT_LINES, Build, ended, with_step
 from drydock.read.context import pack
 from drydock.watch.request import Request
-from drydock.watch.stream import EngineStalled, events
+from drydock.watch.stream import Call, EngineStalled, alive, events, explain
 
 STEP = re.compile(r"^Step (\d+)/(\d+) : ")
 ARROW = re.compile(r"^ ---> ([0-9a-f]{12})$")
@@ -36,9 +35,7 @@ def build(client: docker.DockerClient, request: Request, start: Build) -> Iterat
     began = time.monotonic()
     now = Watched(replace(start, state="running"), request.steps)
     yield now.build
-    answers: list[Any] = []
     api = client.api
-    api.hooks["response"].append(lambda response, **_: answers.append(response))
 
     def source() -> Iterator[Mapping[str, Any]]:
         with tempfile.TemporaryFile() as tar:
@@ -51,51 +48,19 @@ def build(client: docker.DockerClient, request: Request, start: Build) -> Iterat
                 nocache=plan.no_cache, labels=dict(request.labels), timeout=None,
             )  # fmt: skip
 
-    try:
-        for event in events(source, lambda: alive(client)):
-            if now.hear(event):
-                yield now.build
-        yield now.end(time.monotonic() - began)
-    except (KeyboardInterrupt, GeneratorExit) as stop:
-        _hang_up(answers)  # the engine cancels a build whose client hangs up
-        if isinstance(stop, KeyboardInterrupt):
-            yield ended(now.build, "cancelled", None, time.monotonic() - began)
-        raise
-    except (APIError, DockerException, RequestException, EngineStalled) as error:
-        yield ended(now.build, "failed", explain(error), time.monotonic() - began)
-    finally:
-        api.hooks["response"].clear()
-        _hang_up(answers)
-
-
-def _hang_up(answers: list[Any]) -> None:
-    """Close what the engine still sends; shut down first, since another thread may be waiting in it."""
-    while answers:
-        response = answers.pop()
-        with suppress(OSError, ValueError, RuntimeError, AttributeError):
-            response.raw.shutdown()
-        response.close()
-
-
-def alive(client: docker.DockerClient) -> bool:
-    """Return whether the engine answers now, asked on a connection of its own."""
-    try:
-        with closing(docker.DockerClient(base_url=_address(client), timeout=10)) as probe:
-            return bool(probe.ping())
-    except (DockerException, RequestException):
-        return False
-
-
-def _address(client: docker.DockerClient) -> str:
-    base = client.api.base_url
-    adapter = client.api.adapters.get("http+docker://")
-    path = getattr(adapter, "socket_path", None)
-    return f"unix://{path}" if path else base
-
-
-def explain(error: Exception) -> str:
-    """Return an engine's error in its own words, without the request around it."""
-    return str(getattr(error, "explanation", None) or error)
+    with Call(client) as call:
+        try:
+            for event in events(source, lambda: alive(client)):
+                if now.hear(event):
+                    yield now.build
+            yield now.end(time.monotonic() - began)
+        except (KeyboardInterrupt, GeneratorExit) as stop:
+            call.hang_up()  # the engine cancels a build whose client hangs up
+            if isinstance(stop, KeyboardInterrupt):
+                yield ended(now.build, "cancelled", None, time.monotonic() - began)
+            raise
+        except (APIError, DockerException, RequestException, EngineStalled) as error:
+            yield ended(now.build, "failed", explain(error), time.monotonic() - began)
 
 
 class Watched:

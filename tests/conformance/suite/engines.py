@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import docker
+from docker.auth import AuthConfig
 from docker.errors import APIError, DockerException
+from registries import ACCOUNT, registry
 
 from suite import bases
 from suite.normal import normal
+from suite.published import Published
 from suite.scenario import Scenario, Step
 from suite.verbs import VERBS
 
@@ -48,29 +51,35 @@ class Engine:
         self.client.close()
         self._home.cleanup()
 
-    def perform(self, scenario: Scenario) -> str:
-        """Run a scenario and return its transcript, without what is chance."""
-        with tempfile.TemporaryDirectory(prefix="conf-") as folder:
+    def perform(self, scenario: Scenario, kind: str = "debian") -> str:
+        """Run a scenario and return its transcript, without what is chance; `kind` is of the registries."""
+        with tempfile.TemporaryDirectory(prefix="conf-") as folder, contextlib.ExitStack() as stack:
             root = Path(folder)
             root.chmod(0o755)
             write(root / "work", scenario)
+            places = {}  # each scenario has registries of its own: engines remember what a registry has
+            for word in scenario.registries:
+                places[word] = stack.enter_context(registry(password=word == "$CLOSED", kind=kind))
             try:
                 names = {"client": self.client, "api": self.client.api, "folder": root / "work"}
-                said = [self._step(step, root / "work", names) for step in scenario.steps]
+                names["registry"] = Published(places.get("$REG", ""))
+                said = [self._step(step, root / "work", names, places) for step in scenario.steps]
             finally:
                 self.clear()
-            return normal("\n".join(said) + "\n", {str(root / "work"): "<folder>", self.host: "<host>"})
+            hidden = {str(root / "work"): "<folder>", self.host: "<host>", self._home.name: "<home>"}
+            hidden |= {place: f"<{word.strip('$').lower()}>" for word, place in places.items()}
+            return normal("\n".join(said) + "\n", hidden)
 
-    def _step(self, step: Step, folder: Path, names: dict[str, Any]) -> str:
+    def _step(self, step: Step, folder: Path, names: dict[str, Any], places: dict[str, str]) -> str:
         if step.mark == "$":
-            return self._shell(step, folder)
+            return self._shell(step, folder, places)
         out = io.StringIO()
         try:
             if step.mark == "%":
-                verb, _, argument = step.text.partition(" ")
+                verb, _, argument = put(step.text, places).partition(" ")
                 out.writelines(f"{line}\n" for line in VERBS[verb](self.client, argument))
             else:
-                self._python(step.text, names, out)
+                self._python(put(step.text, places), names, out)
         except (APIError, DockerException) as error:
             out.write(f"! {type(error).__name__} {said(error)}\n")
         except Exception as error:  # what a snippet raises is part of the transcript
@@ -84,7 +93,7 @@ class Engine:
         names.update(print=show)
         exec(text, names)
 
-    def _shell(self, step: Step, folder: Path) -> str:
+    def _shell(self, step: Step, folder: Path, places: dict[str, str]) -> str:
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": self._home.name,
@@ -94,6 +103,9 @@ class Engine:
             "DOCKER_API_VERSION": VERSION,
             "DOCKER_CLI_HINTS": "false",
             "LC_ALL": "C.UTF-8",
+            "ACCOUNT": ACCOUNT[0],
+            "PASSWORD": ACCOUNT[1],
+            **{word.strip("$"): place for word, place in places.items()},
         }
         command = ["sh", "-c", SOON + step.text]
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -131,6 +143,8 @@ class Engine:
             if network["Name"].startswith("conf-"):
                 gone(api.remove_network, network["Id"])
         self._clear_images(api)
+        (Path(self._home.name) / "config.json").unlink(missing_ok=True)  # where `docker login` left its account
+        api._auth_configs = AuthConfig({})
 
     def _clear_images(self, api: Any) -> None:
         """Remove the suite's images, children before parents: one of the same second may need another turn."""
@@ -141,14 +155,26 @@ class Engine:
             for image in sorted(images, key=lambda one: -one["Created"]):
                 if image["Id"] != self.base:
                     gone(api.remove_image, image["Id"], force=True)
-                for name in image["RepoTags"] or ():
-                    gone(api.remove_image, name, force=True) if name != bases.NAME else None
+                for name in called(image):
+                    gone(api.remove_image, name, force=True)
 
     def _ours(self, image: dict[str, Any]) -> bool:
-        names = [name for name in image["RepoTags"] or () if name != bases.NAME]
         if image["Id"] == self.base:
-            return any(name != "<none>:<none>" for name in names)
-        return bases.LABEL in (image["Labels"] or {}) or any(name.startswith("conf-") for name in names)
+            return bool(called(image))
+        return bases.LABEL in (image["Labels"] or {}) or any(name.startswith("conf-") for name in called(image))
+
+
+def called(image: dict[str, Any]) -> list[str]:
+    """Return the names of an image in a list, digests among them, without the suite's own."""
+    names = [*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())]
+    return [name for name in names if name != bases.NAME and not name.startswith("<none>")]
+
+
+def put(text: str, places: dict[str, str]) -> str:
+    """Return a step's text with the registries' addresses in their places."""
+    for word, place in places.items():
+        text = text.replace(word, place)
+    return text
 
 
 def gone(remove: Any, *what: object, **how: object) -> None:

@@ -27,6 +27,7 @@ RULES = [
     (re.compile(r"\b(?:172|192|10|127)\.\d+\.\d+\.\d+\b"), "<ip>"),
     (re.compile(r"\b02:42(?::[0-9a-f]{2}){4}\b"), "<mac>"),
     (re.compile(r"\b\d+(?:\.\d+)?(?:MB|GB)\b"), "<size>"),
+    (re.compile(r"\bsize: \d+$", re.MULTILINE), "size: <bytes>"),  # of a manifest: how well its layers are compressed
     (re.compile(r"   +"), "   "),  # columns
 ]
 ID = re.compile(r"(?<!file:)(?<!dir:)(?<!multi:)(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{12})(?![0-9a-f])")

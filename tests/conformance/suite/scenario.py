@@ -10,9 +10,10 @@ A file of `scenarios/` tells several:
     `$`    a command line for sh, with `docker` in it; $PWD is the scenario's folder; `soon CONDITION` waits for it
     `>>>`  Python, with `client` a docker-py client and `api` its low-level half; `...` goes on, print() is the output,
            and names stay for the next such step
-    `%`    a verb of `suite.verbs`: layers NAME, config NAME, history NAME, state NAME
+    `%`    a verb of `suite.verbs`: layers NAME, config NAME, history NAME, state NAME, pull NAME, push NAME
 
-Any other line goes on with the one before.
+$REG and $CLOSED are registries that begin empty with each scenario (suite.published puts into $REG as `registry`); any
+other line goes on with the one before.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MARKS = ("$ ", ">>> ", "% ")
 FOLDER = Path(__file__).parent.parent / "scenarios"
 AREAS = (
     "build_instructions build_layers build_cache build_context images archives "
-    "containers life streams files volumes networks system"
+    "containers life streams files volumes networks system registries"
 )
 
 
@@ -52,6 +53,11 @@ class Scenario:
     steps: tuple[Step, ...]
     files: dict[str, str | bytes] = field(default_factory=dict)
     known: tuple[str, ...] = ()
+
+    @property
+    def registries(self) -> tuple[str, ...]:
+        """The registries that it needs: $REG, open to all, and $CLOSED, which wants $ACCOUNT and $PASSWORD."""
+        return tuple(word for word in ("$REG", "$CLOSED") if any(word in step.text for step in self.steps))
 
 
 def steps(text: str) -> tuple[Step, ...]:

@@ -79,4 +79,43 @@ def state(client: Any, name: str) -> Iterator[str]:
     yield f"restarts {about['RestartCount']}, pid {'some' if told['Pid'] else 'none'}"
 
 
-VERBS: dict[str, Callable[[Any, str], Iterator[str]]] = {f.__name__: f for f in (layers, config, history, state)}
+def pull(client: Any, name: str) -> Iterator[str]:
+    """Say what a pull says, without what depends on speed."""
+    yield from _words(client.api.pull(*_named(name), stream=True, decode=True))
+
+
+def push(client: Any, name: str) -> Iterator[str]:
+    """Say what a push says, without what depends on speed."""
+    yield from _words(client.api.push(*_named(name), stream=True, decode=True))
+
+
+def _named(name: str) -> tuple[str, str]:
+    repository, mark, digest = name.partition("@")
+    return (repository, digest) if mark else (name.rpartition(":")[0], name.rpartition(":")[2])
+
+
+def _words(events: Iterator[dict[str, Any]]) -> Iterator[str]:
+    """Yield a stream's lines; of a layer the first word and the last: between them is how fast it went."""
+    layers: dict[str, list[str]] = {}
+    for event in events:
+        if "error" in event:
+            yield from _layers(layers)
+            yield f"error {event['error']!r} {sorted(event['errorDetail'])}"
+        elif "aux" in event:
+            yield f"aux {sorted(event['aux'])}"
+        elif "progressDetail" in event and "id" in event:
+            layers.setdefault(event["id"], []).append(event["status"])
+        else:
+            yield from _layers(layers)
+            yield " ".join(part for part in (event.get("id"), event["status"]) if part)
+
+
+def _layers(layers: dict[str, list[str]]) -> Iterator[str]:
+    for name, words in layers.items():
+        yield f"{name} {' .. '.join(dict.fromkeys([words[0], words[-1]]))}"
+    layers.clear()
+
+
+VERBS: dict[str, Callable[[Any, str], Iterator[str]]] = {
+    f.__name__: f for f in (layers, config, history, state, pull, push)
+}

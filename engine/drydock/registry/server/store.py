@@ -22,7 +22,7 @@ from drydock.registry.server.upload import Upload, Uploads
 
 NO_BLOB = "this repository has no such blob"
 SWEEP = 3600  # s between two looks for uploads that nobody continues
-NO_MANIFEST = "this repository has no such image"
+NO_MANIFEST = "manifest unknown"  # docker-py tells by these words what is missing
 
 
 class Store:

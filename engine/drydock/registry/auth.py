@@ -24,7 +24,9 @@ from drydock.registry.trust import loopback
 CLIENT = "drydock"
 TOKEN_LIMIT = 1 << 20  # bytes of a token server's answer
 LIFE = 60  # s that a token lasts where its server does not say (token.md)
-PIECES = re.compile(r'\s*,?\s*(?:(?P<key>[\w-]+)\s*=\s*(?:"(?P<text>(?:[^"\\]|\\.)*)"|(?P<word>[^\s,"]+))|(?P<scheme>[\w-]+)\s*)')
+PIECES = re.compile(
+    r'\s*,?\s*(?:(?P<key>[\w-]+)\s*=\s*(?:"(?P<text>(?:[^"\\]|\\.)*)"|(?P<word>[^\s,"]+))|(?P<scheme>[\w-]+)\s*)'
+)
 NO_LOGIN = "no basic auth credentials. The registry wants to know who you are. Try: docker login {host}"
 PLAIN_TOKEN = (
     "{host} asks to send your password to {realm} in plain text: it was not sent. Anybody on the way could read it. "

@@ -27,7 +27,9 @@ class Credentials:
 
     username: str = ""
     password: str = field(default="", repr=False)
-    identity: str = field(default="", repr=False)  # a refresh token, which `docker login` may get in place of a password
+    identity: str = field(
+        default="", repr=False
+    )  # a refresh token, which `docker login` may get in place of a password
     token: str = field(default="", repr=False)  # a bearer token to be sent as it is
 
     def __bool__(self) -> bool:

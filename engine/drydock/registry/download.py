@@ -8,13 +8,12 @@ Nothing here is used, or even unpacked, before its digest was found right.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from drydock.registry.errors import Cut, Lying, answered
+from drydock.registry.errors import Cut, Lying, RegistryError, answered
 from drydock.registry.http import Answer
 from drydock.registry.manifest import Descriptor
 from drydock.registry.persist import Waits, persist, silent
@@ -38,7 +37,9 @@ class Download:
         self.done = 0
         self._sha = hashlib.sha256()
 
-    def run(self, tell: Progress = nothing, waits: Waits = silent, verifying: Callable[[], None] = lambda: None) -> Path:
+    def run(
+        self, tell: Progress = nothing, waits: Waits = silent, verifying: Callable[[], None] = lambda: None
+    ) -> Path:
         """Bring the whole blob and return its file, verified. What came before is not asked for again.
 
         Raises: Lying where the bytes are not those of the digest, NotThere, Unreachable, OSError of the disk.
@@ -46,15 +47,23 @@ class Download:
         with self.path.open("ab+") as file:
             self._rehash(file)
             while True:
-                begun = self.done
-                persist(self.repository.http, lambda: self._more(file, tell), lambda: self.done, waits, started=True)
-                verifying()
-                if "sha256:" + self._sha.hexdigest() == self.blob.digest:
-                    return self.path
-                self._restart(file)
-                if not begun:  # all of it came at once, and it is wrong
-                    self.path.unlink(missing_ok=True)
+                at, begun = self.repository.at, self.done
+                try:
+                    persist(
+                        self.repository.http, lambda: self._more(file, tell), lambda: self.done, waits, started=True
+                    )
+                    verifying()
+                    if "sha256:" + self._sha.hexdigest() == self.blob.digest:
+                        return self.path
+                    self._restart(file)
+                    if begun:  # what an earlier attempt left may be to blame
+                        continue
                     raise self._lie(f"filesystem layer verification failed for digest {self.blob.digest}")
+                except RegistryError as error:
+                    if isinstance(error, Lying):
+                        self._restart(file)
+                    if not self.repository.turn(at):
+                        raise
 
     def _rehash(self, file: BinaryIO) -> None:
         """Take up what an earlier attempt left."""
@@ -78,7 +87,9 @@ class Download:
             self._begin(answer, file)
             for piece in answer.pieces():
                 if self.done + len(piece) > self.blob.size:
-                    raise self._lie(f"the blob {self.blob.digest} is longer than its manifest says, {self.blob.size} bytes")
+                    raise self._lie(
+                        f"the blob {self.blob.digest} is longer than its manifest says, {self.blob.size} bytes"
+                    )
                 file.write(piece)
                 self._sha.update(piece)
                 self.done += len(piece)
@@ -113,5 +124,5 @@ class Download:
 def forget(folder: Path, before: float) -> None:
     """Remove what nobody went on with since a moment (seconds since 1970)."""
     for path in folder.iterdir():
-        if os.stat(path).st_mtime < before:
+        if path.stat().st_mtime < before:
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What goes wrong between here and a registry: in dockerd's words where it has some, then what it means and what to try.
+"""What goes wrong between here and a registry: dockerd's words where it has some, then what it means, what to try.
 
 An error's text may hold what a registry sent, so it is cut and made printable. It never holds a password or a token.
 Source: distribution-spec (error codes), moby distribution/errors.go, docker/distribution registry/api/errcode.

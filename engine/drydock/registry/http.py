@@ -61,7 +61,7 @@ class Paced(io.RawIOBase):
         """Read what is there, at least a byte."""
         start = time.monotonic()
         try:
-            count = self._raw.readinto(buffer)  # type: ignore[attr-defined]
+            count = self._raw.readinto(buffer)
         except ConnectionError:
             return 0  # as if it ended here: what came before is not lost, and http.client sees that more is due
         self._waited += time.monotonic() - start
@@ -94,7 +94,7 @@ class Answer(http.client.HTTPResponse):
     def pace(self, patience: Patience, wait: float) -> None:
         """Begin to watch the time."""
         self._sock.settimeout(wait)
-        raw = self.fp.detach()  # type: ignore[union-attr]
+        raw = self.fp.detach()
         self.fp = io.BufferedReader(Paced(raw, self._sock, patience), PIECE)
 
     def lower(self) -> dict[str, str]:
@@ -166,8 +166,9 @@ class Link:
             headers = {**headers, **proxy_login(self.proxy)}
         if self.http.sock is None:
             self.http.connect()
-            self.http.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.http.sock.settimeout(self.pool.patience.first)
+        sock = self.http.sock
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(self.pool.patience.first)
         early = None
         try:
             self.http.request(method, target, body() if callable(body) else body, dict(headers))

@@ -1,7 +1,8 @@
 """Manifests: what an image consists of, and indexes of them, one for each platform.
 
 Everything here comes from outside: it is small, shallow and checked, or it is refused.
-Sources: OCI image-spec manifest.md, image-index.md; docker/distribution docs/spec/manifest-v2-2.md; containerd platforms.
+Sources: OCI image-spec manifest.md, image-index.md; docker/distribution docs/spec/manifest-v2-2.md;
+containerd platforms.
 """
 
 from __future__ import annotations

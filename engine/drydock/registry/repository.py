@@ -15,9 +15,19 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from drydock.model.reference import Reference
 from drydock.registry import manifest as manifests
-from drydock.registry.auth import Auth, scope
+from drydock.registry.auth import Auth, challenges, scope
 from drydock.registry.credentials import Credentials, of_user
-from drydock.registry.errors import Busy, Cut, Lying, NotThere, RegistryError, Unauthorized, Unreachable, answered
+from drydock.registry.errors import (
+    Busy,
+    Cut,
+    InvalidManifest,
+    Lying,
+    NotThere,
+    RegistryError,
+    Unauthorized,
+    Unreachable,
+    answered,
+)
 from drydock.registry.http import Answer, Body, Http
 from drydock.registry.manifest import ACCEPT, LIMIT, Document, Manifest
 from drydock.registry.mirrors import Endpoint, Settings
@@ -50,7 +60,7 @@ class Repository:
         self._credentials = of_user(self.domain) if credentials is None else credentials
         self._actions = ("push", "pull") if push else ("pull",)
         self._endpoints = (settings if settings is not None else Settings.read()).endpoints(self.domain, push)
-        self._at = 0  # which of them is in use: mirrors come first
+        self.at = 0  # which of them is in use: mirrors come first
         self._place: Place | None = None
         self._lock = threading.RLock()
 
@@ -69,9 +79,12 @@ class Repository:
     def digest(self, tag: str) -> str:
         """Return the digest that a tag stands for now, or "" where the registry does not say: a HEAD costs nothing.
 
-        Raises: NotThere, Unauthorized and other RegistryErrors.
+        An answer to HEAD has no words: what is missing is told by the GET that follows.
         """
-        answer = self.ask("HEAD", f"manifests/{tag}", {"Accept": ACCEPT})
+        try:
+            answer = self.ask("HEAD", f"manifests/{tag}", {"Accept": ACCEPT})
+        except NotThere:
+            return ""
         answer.done()
         found = answer.headers.get("Docker-Content-Digest") or ""
         return found if manifests.DIGEST.fullmatch(found) else ""
@@ -101,7 +114,7 @@ class Repository:
                 return manifests.manifest(found, name)
             entry = manifests.chosen(found, manifests.normal(platform))
             found = self.manifest(entry.digest)
-        raise manifests.InvalidManifest(f"invalid manifest: {name} is an index of indexes of indexes: it was not followed")
+        raise InvalidManifest(f"invalid manifest: {name} is an index of indexes of indexes: it was not followed")
 
     def read(self, digest: str, limit: int = manifests.CONFIG_LIMIT) -> bytes:
         """Return a small blob, verified. Raises: NotThere, Lying."""
@@ -116,7 +129,7 @@ class Repository:
 
     @contextmanager
     def blob(self, digest: str, start: int = 0) -> Iterator[Answer]:
-        """Open a blob as a stream, not verified: whoever reads it hashes it. Its `status` is 206 where `start` was heeded."""
+        """Open a blob as a stream, not verified: who reads it hashes it. Its status is 206 where `start` was heeded."""
         headers = {"Range": f"bytes={start}-"} if start else {}
         answer = self.once("GET", f"blobs/{digest}", headers)
         try:
@@ -206,30 +219,32 @@ class Repository:
     def _persist(self, attempt: Callable[[], T]) -> T:
         """Try again; where a mirror has no answer, ask the next address."""
         while True:
+            at = self.at
             try:
                 return persist(self.http, attempt)
             except RegistryError:
-                if not self._next():
+                if not self.turn(at):
                     raise
 
-    def _next(self) -> bool:
-        """Turn to the next address, if there is one."""
+    def turn(self, at: int) -> bool:
+        """Turn from the address `at` to the next, unless another thread has; return whether there is one."""
         with self._lock:
-            if self._at + 1 == len(self._endpoints) or self.http.closed:
+            if self.http.closed or (self.at == at and at + 1 == len(self._endpoints)):
                 return False
-            self._at, self._place = self._at + 1, None
+            if self.at == at:
+                self.at, self._place = at + 1, None
             return True
 
     def place(self) -> Place:
         """Return the address in use: the first that answers."""
         with self._lock:
             while self._place is None:
-                endpoint = self._endpoints[self._at]
+                endpoint = self._endpoints[self.at]
                 credentials = Credentials() if endpoint.mirror else self._credentials
                 try:
                     self._place = connect(self.http, endpoint, self.domain, credentials)
                 except RegistryError:
-                    if not self._next():
+                    if not self.turn(self.at):
                         raise
             return self._place
 
@@ -253,12 +268,17 @@ class Place:
             said = answer.lower()
             if answer.status == 401 and home and not fresh:
                 self.auth.learn(answer)
-                again = not login or self.auth.challenge is not None and self.auth.challenge.scheme == "bearer"
+                again = not login or (self.auth.challenge is not None and self.auth.challenge.scheme == "bearer")
                 if again:
                     answer.small(ERROR_LIMIT)
                     continue
-            raw = answer.small(ERROR_LIMIT) if method != "HEAD" else b""
-            answer.done()
+            bearer = [
+                one for one in challenges(answer.headers.get_all("WWW-Authenticate") or []) if one.scheme == "bearer"
+            ]
+            if any(one.params.get("error") == "insufficient_scope" for one in bearer):
+                answer.drop()
+                raise Unauthorized("denied: requested access to the resource is denied", "DENIED")
+            raw = answer.small(ERROR_LIMIT)
             raise answered(answer.status, answer.reason, said, raw, self.auth.host)
         raise Unauthorized("unauthorized: authentication required", "UNAUTHORIZED")
 

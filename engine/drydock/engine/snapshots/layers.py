@@ -2,6 +2,7 @@
 
     engine/layers/HEX/root/          the files, as overlayfs can take them
     engine/layers/HEX/entries.json   owners, true modes, devices, digests: `kept`
+    engine/layers/HEX/packed.json    the layer as registries have it, once one has: `packed`
     blobs/blobs/sha256/HEX           the tar: hashing it again gives the diff ID, and `save` has nothing to compute
 
 A layer is made in `engine/tmp` and renamed when it is whole. Its name is its content: two who make the same layer at
@@ -20,10 +21,11 @@ from typing import Protocol
 from drydock.blobs import Blobs, Writer
 from drydock.blobs.store import DIGEST, hex_of
 from drydock.engine.errors import NotFound
-from drydock.engine.snapshots import kept, tarwriter
+from drydock.engine.snapshots import kept, packed, tarwriter
 from drydock.engine.snapshots.beneath import Beneath
 from drydock.engine.snapshots.change import New, content, walked
 from drydock.engine.snapshots.disk import discard, remove_tree, scratch, writing
+from drydock.engine.snapshots.packed import Packed
 from drydock.engine.snapshots.unpack import Root, fill
 from drydock.engine.snapshots.view import Level, View
 from drydock.model.layer import Layer
@@ -178,8 +180,22 @@ class Layers:
             self._layers.pop(diff_id, None)
             for chain in [chain for chain in self._views if diff_id in chain]:
                 del self._views[chain]
+        as_sent = self.packed(diff_id)
         discard(self._place(diff_id), self.scratch)
         self.blobs.remove(diff_id)
+        if as_sent:
+            self.blobs.remove(as_sent.digest)
+
+    def packed(self, diff_id: str) -> Packed | None:
+        """Return the layer's form in registries, if it ever came from one or went to one."""
+        return packed.read(self._place(diff_id))
+
+    def note_packed(self, diff_id: str, found: Packed) -> None:
+        """Remember a form of the layer that was verified to unpack to it; do this before its blob is kept."""
+        old = self.packed(diff_id)
+        packed.write(self._place(diff_id), found, self.scratch)
+        if old and old.digest not in (found.digest, diff_id):
+            self.blobs.remove(old.digest)
 
     def recover(self) -> None:
         """Remove what was half made when the engine was killed; call it at the start, before anything else runs."""

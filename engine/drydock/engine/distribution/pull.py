@@ -161,7 +161,7 @@ class Pull:
         if not layers.has(diff_id):
             with self._opened(blob.digest) as file:
                 reader = Reader(file, self.relay.bar("Extracting", blob.short, blob.size), self.repository)
-                found = layers.add(reader, f"the layer {blob.short}").diff_id
+                found = layers.add(reader, f"the layer {blob.short}", on_disk=True).diff_id
             added.append(found)
             if found != diff_id:
                 raise EngineError(MISMATCH)

@@ -29,6 +29,7 @@ from drydock.engine.snapshots.packed import Packed
 from drydock.engine.snapshots.unpack import Root, fill
 from drydock.engine.snapshots.view import Level, View
 from drydock.model.layer import Layer
+from drydock.read.ahead import Ahead
 from drydock.read.layer import LIMITS, Limits, opened
 from drydock.read.tarstream import CHUNK, BadArchive, Stream
 
@@ -61,26 +62,32 @@ class Layers:
         self._views: OrderedDict[tuple[str, ...], View] = OrderedDict()
         self._lock, self._removing = RLock(), Lock()
 
-    def add(self, stream: Readable, where: str = "the layer", seldom_new: bool = False) -> Layer:
+    def add(self, stream: Readable, where: str = "the layer", seldom_new: bool = False, on_disk: bool = False) -> Layer:
         """Take in a layer: a tar, plain or packed, unpacked and hashed in one pass.
 
         A `seldom_new` layer is hashed first and unpacked only if it is unknown: `docker load` of an image that shares
-        its base with another. Raises BadArchive where the layer is damaged or made to do harm.
+        its base with another. What is `on_disk` never keeps its reader waiting: it is unpacked in a thread of its own,
+        which a client that stops sending would hold. Raises BadArchive where the layer is damaged or made to do harm.
         """
         with self._making(where) as (root, writer, folder):
             plain = _guarded(stream.read, where, self.limits)
             if seldom_new:
                 return self._hashed_first(plain, root, writer, folder)
+            if on_disk:
+                with Ahead(plain) as unpacked:
+                    return self._filled(unpacked.read, root, writer, folder)
+            return self._filled(plain, root, writer, folder)
 
-            def read(count: int) -> bytes:
-                chunk = plain(count)
-                writer.write(chunk)
-                return chunk
+    def _filled(self, plain: Callable[[int], bytes], root: Root, writer: Writer, folder: Path) -> Layer:
+        def read(count: int) -> bytes:
+            chunk = plain(count)
+            writer.write(chunk)
+            return chunk
 
-            tar = Stream(read, where)
-            fill(root, tar, self.limits)
-            tar.drain()
-            return self._keep(root, writer, folder)
+        tar = Stream(read, root.where)
+        fill(root, tar, self.limits)
+        tar.drain()
+        return self._keep(root, writer, folder)
 
     def _hashed_first(self, plain: Callable[[int], bytes], root: Root, writer: Writer, folder: Path) -> Layer:
         while chunk := plain(CHUNK):

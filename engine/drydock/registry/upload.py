@@ -66,8 +66,10 @@ class Upload:
         answer.done()
         self.location = self.repository.location(answer)
         match = RANGE.fullmatch(answer.headers.get("Range") or "")
-        last = int(match[1]) if match else 0
-        return min(last + 1, self.blob.size) if last else 0  # "0-0" is how some say: nothing
+        if match is None or int(match[1]) == 0:  # "0-0" is how some say nothing, others one byte
+            self.location = self.repository.begin()
+            return 0
+        return min(int(match[1]) + 1, self.blob.size)
 
     def _final(self) -> str:
         """Return the address that ends the upload."""

@@ -62,6 +62,7 @@ class Daemon:
         """Give each room the rooms below it."""
         from drydock.blobs import Blobs
         from drydock.engine.build import Builder
+        from drydock.engine.distribution import Distribution
         from drydock.engine.images import Catalogue
         from drydock.engine.run import Containers, Sandbox, Steps
         from drydock.engine.snapshots import Layers, Snapshots
@@ -73,6 +74,7 @@ class Daemon:
         self.layers = Layers(self.home, self.blobs)
         self.snapshots = Snapshots(self.home, self.layers)
         self.images = Catalogue(self.home, self.blobs, self.layers, self.emit)
+        self.distribution = Distribution(self.home, self.images)
         self.sandbox = Sandbox(scratch, rung)
         self.containers = Containers(
             *(self.home, self.images, self.snapshots, self.sandbox),
@@ -85,6 +87,7 @@ class Daemon:
             *(self.images, self.layers, self.snapshots, steps.run, scratch),
             kind=lambda: self.rung.kind,
             version=BUILT_BY,
+            pull=self.distribution.base,
         )
 
     @property

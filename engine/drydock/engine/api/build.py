@@ -8,8 +8,10 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
+from drydock.engine.api.registries import registries
 from drydock.engine.api.streams import line
 from drydock.engine.api.wire import Json, Reply, Request, Stream
 
@@ -32,7 +34,7 @@ def build(request: Request) -> Reply:
     """Answer `docker build`: the context comes as the body, the messages go as chunks."""
     from drydock.engine.build import Request as Wanted
 
-    wanted = Wanted.parse(request.query)
+    wanted = replace(Wanted.parse(request.query), registries=registries(request))
     cancel = Cancel(request)
     return Stream(_lively(request.daemon.builder.build(wanted, request.body, cancelled=cancel), cancel))
 

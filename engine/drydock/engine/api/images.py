@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from drydock.engine.api.registries import credentials
 from drydock.engine.api.streams import progress
-from drydock.engine.api.system import NO_REGISTRY
 from drydock.engine.api.times import moment
 from drydock.engine.api.wire import Json, Plain, Reply, Request, Stream, matches_labels, truth
 from drydock.engine.errors import NotFound, NotPossible
@@ -224,9 +224,9 @@ def load(request: Request) -> Reply:
 
 
 def create(request: Request) -> Reply:
-    """Answer `docker import`; `docker pull` asks at the same path and is told that there is no registry client."""
+    """Answer `docker import`, and `docker pull`, which asks at the same path."""
     if request.text("fromImage"):
-        raise NotPossible(NO_REGISTRY)
+        return pull(request)
     if request.text("fromSrc") != "-":
         raise NotPossible(
             "this engine imports from a file or from standard input, not from an address. Download it first"
@@ -244,10 +244,19 @@ def _import(request: Request) -> Iterator[dict[str, Any]]:
     yield from import_(request.daemon.images, request.body, tag=name, message=message, config=config)
 
 
+def pull(request: Request) -> Reply:
+    """Answer `docker pull`."""
+    name, tag, platform = (request.text(key) for key in ("fromImage", "tag", "platform"))
+    told = request.daemon.distribution.pull(name, tag, platform, credentials(request), request.gone)
+    return Stream(progress(told))
+
+
 def push(request: Request) -> Reply:
-    """Say that there is no registry client; an image that is not there is told first."""
-    request.daemon.images.get(request.names["name"])
-    raise NotPossible(NO_REGISTRY)
+    """Answer `docker push`."""
+    told = request.daemon.distribution.push(
+        request.names["name"], request.text("tag"), credentials(request), request.gone
+    )
+    return Stream(progress(told))
 
 
 ROUTES = [

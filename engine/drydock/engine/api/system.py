@@ -19,17 +19,12 @@ from drydock.engine.api import API, OLDEST
 from drydock.engine.api.streams import line
 from drydock.engine.api.times import moment
 from drydock.engine.api.wire import Json, Plain, Reply, Request, Stream
-from drydock.engine.errors import NotPossible
 
 if TYPE_CHECKING:
     from drydock.engine.daemon import Daemon
 
 KEEP_AWAY = {"Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "no-cache"}
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}  # Go's words for uname's
-NO_REGISTRY = (
-    "this engine has no registry client yet: it can neither pull, push, search nor log in. "
-    "Bring images as files: `docker save` where Docker is, `docker load` here (or `drydock images load`)"
-)
 NO_LIMITS = "Memory and CPU limits are written down, not enforced: that needs cgroups, and they need privileges"
 NO_WALL = "Rung {letter}: containers see the machine's network; this is no security boundary"
 NOTHING_RUNS = "Rung D: nothing can be executed here. Images can be loaded, inspected, built from the cache"
@@ -203,11 +198,6 @@ def disk(request: Request) -> Reply:
     return Json(found | ({"BuilderSize": 0} if request.version < (1, 42) else {}))
 
 
-def no_registry(request: Request) -> Reply:
-    """Say that there is no registry client, before any password is looked at."""
-    raise NotPossible(NO_REGISTRY)
-
-
 def build_prune(request: Request) -> Reply:
     """Answer `docker builder prune`: the classic builder's cache is its images, so there is nothing of its own."""
     return Json({"CachesDeleted": None, "SpaceReclaimed": 0})
@@ -239,9 +229,6 @@ ROUTES = [
     ("GET", "/info", info),
     ("GET", "/events", events),
     ("GET", "/system/df", disk),
-    ("POST", "/auth", no_registry),
-    ("GET", "/images/search", no_registry),
-    ("GET", "/distribution/{name}/json", no_registry),
     ("POST", "/build/prune", build_prune),
     ("GET", "/plugins", nothing),
     ("GET", "/plugins/{name}/json", no_such),

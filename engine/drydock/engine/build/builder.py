@@ -22,9 +22,9 @@ from drydock.engine.build.messages import Message, StepFailed, failure, say, sho
 from drydock.engine.build.probe import From, Local, NoCache, Probe
 from drydock.engine.build.request import Request, checked_tags
 from drydock.engine.build.settings import Settings
-from drydock.engine.build.step import RunStep, Site, Step
+from drydock.engine.build.step import PullBase, RunStep, Site, Step, no_registry
 from drydock.engine.errors import BadParameter, EngineError
-from drydock.engine.images import Catalogue, NoSuchImage, Record
+from drydock.engine.images import Catalogue, Record
 from drydock.engine.snapshots import Layers, Snapshots
 from drydock.model.dockerfile import Dockerfile, Instruction, Stage, parse
 from drydock.model.expansion import ExpansionError, expand
@@ -34,10 +34,6 @@ from drydock.read.tarstream import BadArchive
 
 REMEMBERED = 10_000  # sources of COPY --from whose sums are kept
 FAILURES = (EngineError, StepFailed, BadArchive, DockerfileError, ExpansionError, OSError)
-NO_REGISTRY = (
-    "{name} is not on this engine, and it cannot pull yet: it has no registry client. "
-    "Bring the image here with `docker load` or `drydock images load`, then build again"
-)
 
 
 class Builder:
@@ -53,9 +49,10 @@ class Builder:
         *,
         kind: Callable[[], str] = lambda: "overlay",
         version: str = "20.10.24",
+        pull: PullBase = no_registry,
     ) -> None:
         self.images, self.layers, self.snapshots, self.run_step = images, layers, snapshots, run_step
-        self.tmp, self.version = tmp, version
+        self.tmp, self.version, self.pull = tmp, version, pull
         self._kind = kind
         self._known: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
 
@@ -118,7 +115,7 @@ class Builder:
         if request.cache_from and not request.no_cache:
             probe = From(self.images, request.cache_from, self.version)
         return Site(
-            *(self.images, self.layers, self.snapshots, self.run_step, self._kind, self._known, folder),
+            *(self.images, self.layers, self.snapshots, self.run_step, self.pull, self._kind, self._known, folder),
             *(request, dockerfile, sent, probe, cancelled),
             ends=[],
             names={},
@@ -227,7 +224,7 @@ def _begin(site: Site, stage: Stage) -> Generator[Message, None, Step]:
     name = expand(stage.base, {**_proxies(site), **values}, site.dockerfile.escape)
     if not name:
         raise EngineError(f"base name ({stage.base}) should not be blank")
-    image = _base(site, name)
+    image = yield from _base(site, name)
     config = with_path(whole(image.config.get("config") if image else None))
     config |= {"OpenStdin": False, "StdinOnce": False, "Image": image.id if image else ""}
     waiting = tuple(config["OnBuild"] or ())
@@ -246,17 +243,10 @@ def _proxies(site: Site) -> dict[str, str]:
     return {name: value for name, value in site.request.given.items() if name in PROXIES}
 
 
-def _base(site: Site, name: str) -> Record | None:
+def _base(site: Site, name: str) -> Generator[Message, None, Record | None]:
     """Return the image that a stage starts from; None is scratch."""
     if name.lower() in site.names:
         return site.ends[site.names[name.lower()]]
     if name == "scratch":
         return None
-    if site.request.pull:
-        raise EngineError(
-            f"--pull asks a registry for {name}, and this engine has no registry client yet. Leave it out"
-        )
-    try:
-        return site.images.get(name)
-    except NoSuchImage:
-        raise EngineError(NO_REGISTRY.format(name=name)) from None
+    return (yield from site.image(name))

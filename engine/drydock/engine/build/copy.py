@@ -34,7 +34,7 @@ def copy(at: Step, i: Instruction, resolved: Resolved) -> Iterator[Message]:
     origin = i.flag("from")
     keep = False
     if origin:
-        image = _origin(at, origin)
+        image = yield from _origin(at, origin)
         pieces = _from_image(at, image, names, i.keyword)
         keep = i.flag("chown") is None
     else:
@@ -118,7 +118,7 @@ def _from_here(at: Step, source: str, target: str, keyword: str) -> Generator[Me
     return [Found(one.hash, one.path, lambda: at.site.sent.view) for one in found]
 
 
-def _origin(at: Step, name: str) -> Record | None:
+def _origin(at: Step, name: str) -> Generator[Message, None, Record | None]:
     """Return the image that `--from` names: an earlier stage's by name or number, or any other."""
     site = at.site
     try:
@@ -131,7 +131,7 @@ def _origin(at: Step, name: str) -> Record | None:
             if not 0 <= number < len(site.ends):
                 raise EngineError("index out of bounds")
             return site.ends[number]
-        return site.images.get(name)
+        return (yield from site.image(name))
     except EngineError as error:
         raise EngineError(f"invalid from flag value {name}: {error}") from None
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from drydock.engine.build.context import Slice, Unpacked
 from drydock.engine.build.messages import Message, say
 from drydock.engine.build.sources import CopyFailed
+from drydock.engine.images.progress import drawn
 from drydock.model.layer import Entry
 
 CHUNK = 1 << 18
@@ -81,24 +82,8 @@ def progress(done: int, total: int) -> Message:
     >>> progress(150000, 300000)["progress"]
     '[=========================>                         ]    150kB/300kB'
     """
-    if not total:
-        return {"status": "Downloading", "progressDetail": {"current": done}, "progress": f"{four(done):>8}"}
-    half = min(50, done * 100 // total // 2)
-    bar = f"[{'=' * half}>{' ' * (50 - half)}] {four(done):>8}/{four(total)}"
-    return {"status": "Downloading", "progressDetail": {"current": done, "total": total}, "progress": bar}
-
-
-def four(size: int) -> str:
-    """Return a size with four digits, as progress bars have it (docker/go-units HumanSize).
-
-    >>> four(6), four(32768), four(300_000)
-    ('6B', '32.77kB', '300kB')
-    """
-    value, units = float(size), ["B", "kB", "MB", "GB", "TB", "PB"]
-    while value >= 1000 and len(units) > 1:
-        value /= 1000
-        units.pop(0)
-    return f"{value:.4g}{units[0]}"
+    detail = {"current": done, "total": total} if total else {"current": done}
+    return {"status": "Downloading", "progressDetail": detail, "progress": drawn(done, total)}
 
 
 def filename(url: str, headers: Headers) -> str:

@@ -40,6 +40,7 @@ class Request:
     extra_hosts: tuple[str, ...] = ()
     ulimits: tuple[Mapping[str, Any], ...] = ()
     aux: bool = True
+    registries: Mapping[str, Any] = field(default_factory=dict, repr=False)  # X-Registry-Config: who asks, by registry
 
     @property
     def given(self) -> dict[str, str]:

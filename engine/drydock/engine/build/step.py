@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from drydock.engine.build.config import Config, whole
 from drydock.engine.build.context import Sent
@@ -18,6 +18,7 @@ from drydock.engine.build.messages import Message, say, short
 from drydock.engine.build.probe import Probe
 from drydock.engine.build.request import Request
 from drydock.engine.build.settings import Settings
+from drydock.engine.errors import EngineError
 from drydock.engine.images import Catalogue, Record, made
 from drydock.engine.snapshots import Journal, Layers, Snapshot, Snapshots
 from drydock.model.dockerfile import Dockerfile, Stage
@@ -47,6 +48,17 @@ class RunStep(Protocol):
     ) -> tuple[int, Journal]: ...
 
 
+class PullBase(Protocol):
+    """Brings an image from its registry, message by message: `drydock.engine.distribution`."""
+
+    def __call__(self, name: str, platform: str, registries: Mapping[str, Any]) -> Iterator[Message]: ...
+
+
+def no_registry(name: str, platform: str, registries: Mapping[str, Any]) -> Iterator[Message]:
+    """Say that an image is not here, where nothing can bring it."""
+    raise EngineError(f"{name} is not on this engine, and it cannot pull. Try: docker load -i FILE")
+
+
 @dataclass
 class Site:
     """Where a build takes place: what it builds from and into."""
@@ -55,6 +67,7 @@ class Site:
     layers: Layers
     snapshots: Snapshots
     run_step: RunStep
+    pull: PullBase
     kind: Callable[[], str]  # of snapshot, as the sandbox needs it; asked when a step runs, since it may take a probe
     known: dict[tuple[str, str], tuple[tuple[str, str], ...]]  # (image, source) -> what COPY --from finds there
     tmp: Path
@@ -65,6 +78,12 @@ class Site:
     cancelled: threading.Event
     ends: list[Record | None]  # what each finished stage has become
     names: dict[str, int]
+
+    def image(self, name: str) -> Generator[Message, None, Record]:
+        """Return an image, pulled where it is not here, or where `--pull` asks for the newest."""
+        if self.request.pull or not self.images.has(name):
+            yield from self.pull(name, self.request.platform, self.request.registries)
+        return self.images.get(name)
 
 
 @dataclass

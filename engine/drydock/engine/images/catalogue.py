@@ -125,6 +125,7 @@ class Catalogue:
                     return record
                 raise NoSuchImage(f"No such image: sha256:{match[1]}")
             reference = parse(name)
+            reference = replace(reference, tag="") if reference.digest else reference  # the digest says it all
             if image_id := self._tags.get(reference.normal):
                 return self._records[image_id]
             match = HEX.fullmatch(name)
@@ -196,6 +197,17 @@ class Catalogue:
             self._write(replace(record, tagged_at=time.time()))
             self._write_tags(self._tags | {full: record.id})
         self.emit("image", "tag", record.id, self.attributes(record, Reference.parse(full).familiar))
+
+    def name(self, image_id: str, reference: Reference) -> None:
+        """Give an image that was pulled its name, unheard: what is told is the pull."""
+        with self._changing():
+            self._write_tags(self._tags | {reference.normal: self.get(image_id).id})
+
+    def named(self, repository: str) -> dict[str, str]:
+        """Return the names of one repository with the images they stand for, sorted."""
+        with self._fresh():
+            ends = (f"{repository}:", f"{repository}@")
+            return {name: one for name, one in sorted(self._tags.items()) if name.startswith(ends)}
 
     def note_digest(self, image_id: str, name: str, digest: str) -> None:
         """Remember under which digest a registry has the image."""

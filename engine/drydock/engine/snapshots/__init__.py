@@ -6,6 +6,7 @@ from drydock.engine.snapshots.copying import copy_out
 from drydock.engine.snapshots.journal import OWNER, Journal
 from drydock.engine.snapshots.layers import EMPTY, Layers
 from drydock.engine.snapshots.overlay import OverlaySnapshot
+from drydock.engine.snapshots.packed import Packed
 from drydock.engine.snapshots.snapshot import Snapshot
 from drydock.engine.snapshots.store import Snapshots
 from drydock.engine.snapshots.tree import TreeSnapshot
@@ -20,6 +21,7 @@ __all__ = [
     "Level",
     "New",
     "OverlaySnapshot",
+    "Packed",
     "Snapshot",
     "Snapshots",
     "TreeSnapshot",

@@ -2,6 +2,7 @@
 
     engine/layers/HEX/root/          the files, as overlayfs can take them
     engine/layers/HEX/entries.json   owners, true modes, devices, digests: `kept`
+    engine/layers/HEX/packed.json    the layer as registries have it, once one has: `packed`
     blobs/blobs/sha256/HEX           the tar: hashing it again gives the diff ID, and `save` has nothing to compute
 
 A layer is made in `engine/tmp` and renamed when it is whole. Its name is its content: two who make the same layer at
@@ -20,13 +21,15 @@ from typing import Protocol
 from drydock.blobs import Blobs, Writer
 from drydock.blobs.store import DIGEST, hex_of
 from drydock.engine.errors import NotFound
-from drydock.engine.snapshots import kept, tarwriter
+from drydock.engine.snapshots import kept, packed, tarwriter
 from drydock.engine.snapshots.beneath import Beneath
 from drydock.engine.snapshots.change import New, content, walked
 from drydock.engine.snapshots.disk import discard, remove_tree, scratch, writing
+from drydock.engine.snapshots.packed import Packed
 from drydock.engine.snapshots.unpack import Root, fill
 from drydock.engine.snapshots.view import Level, View
 from drydock.model.layer import Layer
+from drydock.read.ahead import Ahead
 from drydock.read.layer import LIMITS, Limits, opened
 from drydock.read.tarstream import CHUNK, BadArchive, Stream
 
@@ -59,26 +62,32 @@ class Layers:
         self._views: OrderedDict[tuple[str, ...], View] = OrderedDict()
         self._lock, self._removing = RLock(), Lock()
 
-    def add(self, stream: Readable, where: str = "the layer", seldom_new: bool = False) -> Layer:
+    def add(self, stream: Readable, where: str = "the layer", seldom_new: bool = False, on_disk: bool = False) -> Layer:
         """Take in a layer: a tar, plain or packed, unpacked and hashed in one pass.
 
         A `seldom_new` layer is hashed first and unpacked only if it is unknown: `docker load` of an image that shares
-        its base with another. Raises BadArchive where the layer is damaged or made to do harm.
+        its base with another. What is `on_disk` never keeps its reader waiting: it is unpacked in a thread of its own,
+        which a client that stops sending would hold. Raises BadArchive where the layer is damaged or made to do harm.
         """
         with self._making(where) as (root, writer, folder):
             plain = _guarded(stream.read, where, self.limits)
             if seldom_new:
                 return self._hashed_first(plain, root, writer, folder)
+            if on_disk:
+                with Ahead(plain) as unpacked:
+                    return self._filled(unpacked.read, root, writer, folder)
+            return self._filled(plain, root, writer, folder)
 
-            def read(count: int) -> bytes:
-                chunk = plain(count)
-                writer.write(chunk)
-                return chunk
+    def _filled(self, plain: Callable[[int], bytes], root: Root, writer: Writer, folder: Path) -> Layer:
+        def read(count: int) -> bytes:
+            chunk = plain(count)
+            writer.write(chunk)
+            return chunk
 
-            tar = Stream(read, where)
-            fill(root, tar, self.limits)
-            tar.drain()
-            return self._keep(root, writer, folder)
+        tar = Stream(read, root.where)
+        fill(root, tar, self.limits)
+        tar.drain()
+        return self._keep(root, writer, folder)
 
     def _hashed_first(self, plain: Callable[[int], bytes], root: Root, writer: Writer, folder: Path) -> Layer:
         while chunk := plain(CHUNK):
@@ -178,8 +187,22 @@ class Layers:
             self._layers.pop(diff_id, None)
             for chain in [chain for chain in self._views if diff_id in chain]:
                 del self._views[chain]
+        as_sent = self.packed(diff_id)
         discard(self._place(diff_id), self.scratch)
         self.blobs.remove(diff_id)
+        if as_sent:
+            self.blobs.remove(as_sent.digest)
+
+    def packed(self, diff_id: str) -> Packed | None:
+        """Return the layer's form in registries, if it ever came from one or went to one."""
+        return packed.read(self._place(diff_id))
+
+    def note_packed(self, diff_id: str, found: Packed) -> None:
+        """Remember a form of the layer that was verified to unpack to it; do this before its blob is kept."""
+        old = self.packed(diff_id)
+        packed.write(self._place(diff_id), found, self.scratch)
+        if old and old.digest not in (found.digest, diff_id):
+            self.blobs.remove(old.digest)
 
     def recover(self) -> None:
         """Remove what was half made when the engine was killed; call it at the start, before anything else runs."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from drydock.model.refusal import explained
 from drydock.model.transfer import Blob, Transfer, joined
+from drydock.registry.manifest import document, manifest
 from drydock.watch.manifest import rows
 from drydock.watch.transfer import Watched
 
@@ -34,7 +35,8 @@ def whole(engine, what, **known):
     """Return a recorded transfer with what the registry's manifest adds."""
     recorded = STREAMS[engine]
     changed = what.startswith("changed")
-    listed = rows(recorded["manifests"][changed].encode())
+    raw = recorded["manifests"][changed].encode()
+    listed = rows(manifest(document(raw, json.loads(raw)["mediaType"]), "app"))
     return joined(watched(engine, what), listed, recorded["diff_ids"][changed], **known)
 
 

@@ -90,6 +90,8 @@ def _whole(client: docker.DockerClient, said: Transfer, config_there: bool | Non
     """Return a transfer that succeeded together with what the registry's manifest lists."""
     if said.state != "done" or not said.digest:
         return said
+    if said.direction == "pull" and Reference.parse(said.name).domain == "docker.io":
+        return said  # Docker Hub would count the manifest as one more pull
     try:
         image = client.api.inspect_image(said.name)
     except DockerException:

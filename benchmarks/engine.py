@@ -38,7 +38,10 @@ AIMS = {  # the issue's: ours by dockerd's
     "list 500 images": dict.fromkeys("ABC", 1.0),
 }
 ENV = ["PATH=/bin"]
-LABEL, RUN = "org.drydock.bench", secrets.token_hex(8)  # every image of this run has it: none finds an earlier one's cache
+LABEL, RUN = (
+    "org.drydock.bench",
+    secrets.token_hex(8),
+)  # every image of this run has it: none finds an earlier one's cache
 
 
 class Socket(http.client.HTTPConnection):

@@ -41,7 +41,7 @@ ENV = ["PATH=/bin"]
 LABEL, RUN = (
     "org.drydock.bench",
     secrets.token_hex(8),
-)  # every image of this run has it: none finds an earlier one's cache
+)  # on every image of this run: it shares no cache with earlier ones
 
 
 class Socket(http.client.HTTPConnection):

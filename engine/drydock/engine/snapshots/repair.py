@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def mend(snapshot: TreeSnapshot, hurt: Mapping[str, Found], now: Mapping[str, Print]) -> None:
     """Give the snapshot copies of its own of these files, and the layers and all other trees the old content.
 
-    The other trees come first, then the layer: a kill in between leaves what a second scan of this snapshot finds again.
+    The other trees come first, then the layer: a kill in between leaves what another scan of this snapshot finds again.
     """
     layers = snapshot.layers
     with snapshot.nursery.still, layers.tmp() as folder:

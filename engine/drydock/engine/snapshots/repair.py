@@ -99,7 +99,7 @@ def _instead(new: Path, names: list[Path]) -> None:
     """Put a file in the place of others; the directories' times stay."""
     for name in names:
         with _timeless(name.parent):
-            beside = name.parent / f".{secrets.token_hex(8)}"
+            beside = new.with_name(secrets.token_hex(8))  # not in the tree, where a kill would leave one file more
             beside.hardlink_to(new)
             beside.rename(name)
             beside.unlink(missing_ok=True)  # where both were one file, rename does nothing
@@ -117,9 +117,9 @@ def _relink(other: Path, names: Sequence[str], inode: int, new: Path) -> None:
     places = {name: other / "tree" / name for name in names}
     shared = [name for name, place in places.items() if _inode(place) == inode]
     if shared:
+        with _prints(other) as prints:  # first: after a kill in between the file is not what is written, and is mended
+            prints.update(dict.fromkeys(shared, Print.of(new.lstat())))
         _instead(new, [places[name] for name in shared])
-        with _prints(other) as prints:
-            prints.update({name: Print.of(places[name].lstat()) for name in shared})
 
 
 def _inode(place: Path) -> int:

@@ -1,6 +1,6 @@
-"""A tree is left, and the process killed before its first, second, ... write: each time the next start mends all.
+"""A tree is left, or becomes a layer and is left: killed before its first, second, ... write, the next start mends all.
 
-A process of its own, since it forks: killed_trees.py FOLDER. It prints how many kills there were.
+A process of its own, since it forks: killed_trees.py FOLDER left|kept. It prints how many kills there were.
 """
 
 import importlib.util
@@ -42,6 +42,9 @@ def killed(ground, number):
                 os._exit(9)
 
         sys.addaudithook(hook)
+        if sys.argv[2] == "kept":
+            one = ground.snapshots.get("one")
+            one.keep([*ground.chain, ground.layers.write(one.changes(last=True)).diff_id])
         ground.snapshots.leave("one")
         ground.snapshots.settle()
         os._exit(0)

@@ -457,7 +457,8 @@ def test_recover_mends_what_a_killed_step_harmed(wood, tmp_path):
     assert (wood.layers.root(wood.chain[1]) / "usr/a").read_bytes() == b"a"
 
 
-def test_a_kill_before_any_write_while_a_tree_is_laid_by_harms_nothing(tmp_path):
+@pytest.mark.parametrize("how", ["left", "kept"])
+def test_a_kill_before_any_write_while_a_tree_is_laid_by_harms_nothing(tmp_path, how):
     script = Path(__file__).with_name("killed_trees.py")
-    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, script, tmp_path, how], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and int(done.stdout) > 30, done.stderr

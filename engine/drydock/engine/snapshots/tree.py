@@ -94,8 +94,8 @@ class TreeSnapshot(Snapshot):
             scan = self._last or self._scanned(self.own)
             self.chain, self.own = tuple(chain), Journal()
             mark(self.tree, [path for path, one in scan.found.items() if one.kind == "directory"])
+            self.save()  # first: after a kill in between the changes are still found, and made what the new chain has
             self._write({**scan.now, **self._prints_of(scan.found)})
-            self.save()
             self._last, self._true = None, count
 
     def remove(self) -> None:

@@ -14,6 +14,7 @@ import http.client
 import io
 import json
 import os
+import secrets
 import shutil
 import socket
 import statistics
@@ -22,6 +23,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,10 @@ AIMS = {  # the issue's: ours by dockerd's
     "list 500 images": dict.fromkeys("ABC", 1.0),
 }
 ENV = ["PATH=/bin"]
+LABEL, RUN = (
+    "org.drydock.bench",
+    secrets.token_hex(8),
+)  # on every image of this run: it shares no cache with earlier ones
 
 
 class Socket(http.client.HTTPConnection):
@@ -88,11 +94,17 @@ class Engine:
         self.ask("POST", "/images/load?quiet=1", archive.read_bytes(), "application/x-tar")
 
     def forget(self) -> None:
-        """Remove the benchmark's images, by name."""
-        for image in json.loads(self.ask("GET", "/images/json")):
+        """Remove the images that this run made: those with a name, then those that lost theirs to a newer one."""
+        for image in json.loads(self.ask("GET", f"/images/json?filters={filters(label=[f'{LABEL}={RUN}'])}")):
             for name in image["RepoTags"] or ():
-                if name.startswith("bench-"):
+                if name != "<none>:<none>":
                     self.ask("DELETE", f"/images/{name}?force=1")
+        self.ask("POST", f"/images/prune?filters={filters(label=[f'{LABEL}={RUN}'], dangling=['true'])}")
+
+
+def filters(**wanted: list[str]) -> str:
+    """Return filters as a query takes them."""
+    return urllib.parse.quote(json.dumps(wanted))
 
 
 # The images
@@ -130,7 +142,7 @@ def archive(path: Path, packed: bytes, names: list[str]) -> None:
                 "architecture": "amd64",
                 "os": "linux",
                 "created": "2024-01-01T00:00:00Z",
-                "config": {"Env": ENV, "Cmd": ["sh"], "Labels": {"name": name}},
+                "config": {"Env": ENV, "Cmd": ["sh"], "Labels": {"name": name, LABEL: RUN}},
                 "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(packed).hexdigest()]},
                 "history": [{"created": "2024-01-01T00:00:00Z", "created_by": "benchmarks/engine.py"}],
             }

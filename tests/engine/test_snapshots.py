@@ -3,12 +3,14 @@
 import importlib.util
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from drydock.blobs import Blobs
 from drydock.engine.errors import BadParameter, Conflict, NotFound
 from drydock.engine.snapshots import Journal, Layers, New, Snapshots, copy_out
+from drydock.engine.snapshots.farm import Print, survey
 from drydock.model.layer import Entry
 
 spec = importlib.util.spec_from_file_location("archives", Path(__file__).with_name("archives.py"))
@@ -311,6 +313,11 @@ def wood(tmp_path):
     return Ground(tmp_path, "tree")
 
 
+def seen(snapshot):
+    """Return what every file of a tree looks like now."""
+    return {one.path: Print.of(one.stat) for one in survey(snapshot.tree)}
+
+
 @pytest.mark.parametrize(
     "harm",
     [
@@ -335,13 +342,14 @@ def test_a_layers_file_that_is_written_to_in_place_is_mended(wood, harm):
 
 
 def test_a_shared_file_of_several_names_is_mended_under_all(wood):
-    one = wood.new()
+    one, two = wood.new(), wood.new("two")
     wood.run(one, "echo more >>usr/l")
     assert "usr/l" in {change.name for change in one.changes()}
     root = wood.layers.root(wood.chain[1])
     assert (root / "usr/b").read_bytes() == (root / "usr/l").read_bytes() == b"b"
     assert (root / "usr/b").stat().st_ino == (root / "usr/l").stat().st_ino
     assert (one.tree / "usr/b").read_bytes() == b"bmore\n"
+    assert (two.tree / "usr/b").read_bytes() == (two.tree / "usr/l").read_bytes() == b"b" and two.changes() == ()
 
 
 def test_removing_a_tree_mends_what_it_harmed(wood):
@@ -374,3 +382,83 @@ def test_a_tree_that_became_a_layer_is_taken_for_the_next_step(wood):
         if entry.kind == "file":
             assert found.read_bytes() == view.read(entry.path)
     assert {str(path.relative_to(two.tree)) for path in two.tree.rglob("*")} == {e.path for e in view.walk()} - {""}
+
+
+def test_what_is_left_is_gone_at_once_and_its_layers_can_go(ground):
+    ground.new()
+    ground.snapshots.leave("one")
+    assert not ground.snapshots.has("one")
+    with pytest.raises(NotFound):
+        ground.snapshots.get("one")
+    assert ground.layers.collect(ground.chain) == ground.chain
+
+
+def test_who_comes_after_a_program_that_wrote_in_place_does_not_see_it(wood):
+    one = wood.new()
+    wood.run(one, "echo more >>usr/a; echo more >>usr/l; rm -r f d; mkdir -p d/new; echo n >n; echo h >etc/hosts")
+    inode = one.tree.stat().st_ino
+    wood.snapshots.leave("one")
+    two = wood.new("two")
+    assert two.tree.stat().st_ino == inode, "it has the same tree"
+    view = wood.layers.view(wood.chain)
+    assert {entry.path for entry in view.walk()} - {""} == seen(two).keys() == two.prints().keys()
+    assert all((two.tree / e.path).read_bytes() == view.read(e.path) for e in view.walk() if e.kind == "file")
+    assert all(was.alike(seen(two)[path]) for path, was in two.prints().items()) and two.changes() == ()
+
+
+def test_a_spare_tree_is_surveyed_anew_only_where_another_trees_planting_made_it_stale(wood):
+    wood.new().remove()
+    (spare,) = wood.layers.nursery.all()
+    written = (spare / "base.json").stat().st_ino
+    two = wood.new("two")
+    assert (two.folder / "base.json").stat().st_ino == written, "nothing happened: what was written is true"
+    two.remove()
+    wood.snapshots.create("other", wood.chain[:1], "tree")  # gives the base layer's files one more name
+    two = wood.new("two")
+    assert two.prints() == seen(two) and two.changes() == ()
+
+
+def test_where_another_name_was_made_the_content_tells_whether_a_file_was_changed(wood):
+    one = wood.new()
+    wood.snapshots.create("other", wood.chain[:1], "tree")
+    assert one.prints()["old"] != seen(one)["old"] and one.changes() == (), "another name is no change"
+    pristine = wood.layers.root(wood.chain[0]) / "old"
+    stamp = pristine.stat().st_mtime_ns
+    (one.tree / "old").write_bytes(b"OLD")  # as long, and with the old time: only the content tells
+    os.utime(one.tree / "old", ns=(stamp, stamp))
+    assert [change.name for change in one.changes()] == ["old"] and pristine.read_bytes() == b"old"
+
+
+def test_the_next_step_finds_what_the_last_one_made_unchanged(wood):
+    one = wood.new()
+    wood.run(one, "mkdir -p z/y; echo s >z/y/s; chmod 0 z/y/s z; mkdir w; mv e w/e; echo more >>usr/a")
+    layer = wood.layers.write(one.changes(last=True))
+    one.keep([*wood.chain, layer.diff_id])
+    assert all(was.alike(seen(one)[path]) for path, was in one.prints().items())
+    one.remove()
+    two = wood.snapshots.create("two", [*wood.chain, layer.diff_id], "tree")
+    assert two.changes() == ()
+    wood.run(two, "echo t >z/y/t; rm w/e/1; echo u >w/u")
+    names = ["w/", "w/e/", "w/e/.wh.1", "w/u", "z/", "z/y/", "z/y/t"]
+    assert [change.name for change in two.changes()] == names, "no directory of the step before hides its content"
+
+
+def test_what_the_engine_writes_after_keep_is_in_no_spare_tree(wood):
+    one = wood.new()
+    one.keep(wood.chain)
+    one.write([New(Entry("w", "file", mode=0o600), b"w")])
+    one.remove()
+    assert not (wood.new("two").tree / "w").exists()
+
+
+def test_recover_mends_what_a_killed_step_harmed(wood, tmp_path):
+    wood.run(wood.new(), "echo more >>usr/a")
+    Snapshots(tmp_path, wood.layers).recover(())
+    assert (wood.layers.root(wood.chain[1]) / "usr/a").read_bytes() == b"a"
+
+
+@pytest.mark.parametrize("how", ["left", "kept"])
+def test_a_kill_before_any_write_while_a_tree_is_laid_by_harms_nothing(tmp_path, how):
+    script = Path(__file__).with_name("killed_trees.py")
+    done = subprocess.run([sys.executable, script, tmp_path, how], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and int(done.stdout) > 30, done.stderr

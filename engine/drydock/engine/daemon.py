@@ -224,6 +224,7 @@ class Daemon:
     def close(self) -> None:
         """Stop what runs, and leave the home to the next engine."""
         self.containers.close()
+        self.snapshots.settle()
         self.sandbox.close()
         (self.folder / "engine.json").unlink(missing_ok=True)
         self.lock.close()

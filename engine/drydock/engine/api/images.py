@@ -32,9 +32,10 @@ def list_images(request: Request) -> Reply:
     filters = request.filters(*LIST_FILTERS)
     if request.text("filter"):
         filters.setdefault("reference", []).append(request.text("filter"))
-    records = request.daemon.images.all()
-    shown = [r for r in records if request.flag("all") or not request.daemon.images.intermediate(r)]
-    return Json([row for r in shown if (row := _row(request.daemon, r, filters))])
+    images = request.daemon.images
+    with images.fresh():
+        shown = [r for r in images.all() if request.flag("all") or not images.intermediate(r)]
+        return Json([row for r in shown if (row := _row(request.daemon, r, filters))])
 
 
 def _row(daemon: Daemon, record: Record, filters: dict[str, list[str]]) -> dict[str, Any] | None:

@@ -43,7 +43,7 @@ def run(at: Step, i: Instruction, resolved: Resolved) -> Iterator[Message]:
         code, journal = yield from _process(at, snapshot, command, dict(resolved.args))
         if code:
             raise StepFailed(" ".join(command), code)
-        changes = snapshot.changes(journal)
+        changes = snapshot.changes(journal, last=True)
         kept = outside(changes, at.site.layers.view(at.chain()), volumes) if volumes else changes
         layer = at.site.layers.write(kept)
         at.commit(config, layer)

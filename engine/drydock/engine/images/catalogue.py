@@ -113,13 +113,14 @@ class Catalogue:
         self._kids: dict[str, list[str]] = {}
         self._called: dict[str, list[str]] = {}  # image ID -> its names, as short as they can be
         self._seen: tuple[int, int] = (0, 0)
+        self._asking = 0  # how deep in `fresh` the thread is that has the lock
         layers.holders.append(self.held)
 
     # finding
 
     def get(self, name: str) -> Record:
         """Return the image of a name, an ID or the beginning of one; raise NoSuchImage in dockerd's words."""
-        with self._fresh():
+        with self.fresh():
             if match := HEX.fullmatch(name) if name.startswith("sha256:") or len(name) == 64 else None:
                 if record := self._by_prefix(match[1]):
                     return record
@@ -143,12 +144,12 @@ class Catalogue:
 
     def all(self) -> list[Record]:
         """Return all images, the newest first."""
-        with self._fresh():
+        with self.fresh():
             return sorted(self._records.values(), key=lambda record: (record.created, record.id), reverse=True)
 
     def children(self, image_id: str) -> list[Record]:
         """Return the images made from this one; of "" those made from none."""
-        with self._fresh():
+        with self.fresh():
             return [self._records[kid] for kid in self._kids.get(image_id, ())]
 
     def tags(self, image_id: str) -> list[str]:
@@ -165,7 +166,7 @@ class Catalogue:
 
     def held(self) -> set[str]:
         """Return the layers that images need."""
-        with self._fresh():
+        with self.fresh():
             return {diff_id for record in self._records.values() for diff_id in record.layers}
 
     # changing
@@ -279,16 +280,20 @@ class Catalogue:
         """Hold the catalogue, against other threads and other processes."""
         with self._lock, (self.folder / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            with self._fresh():
+            with self.fresh():
                 yield
 
     @contextmanager
-    def _fresh(self) -> Iterator[None]:
-        """Read again what another process may have changed."""
+    def fresh(self) -> Iterator[None]:
+        """Read again what another process may have changed; what is asked while this lasts needs no look of its own."""
         with self._lock:
-            if self._seen != self._stamp():
+            if not self._asking and self._seen != self._stamp():
                 self._read()
-            yield
+            self._asking += 1
+            try:
+                yield
+            finally:
+                self._asking -= 1
 
     def _stamp(self) -> tuple[int, int]:
         tags = self._tags_file.stat().st_mtime_ns if self._tags_file.exists() else 0
@@ -345,7 +350,7 @@ class Catalogue:
         return self._records[found[0]] if len(found) == 1 else None
 
     def _names(self, image_id: str) -> list[str]:
-        with self._fresh():
+        with self.fresh():
             return list(self._called.get(image_id, ()))
 
 

@@ -42,11 +42,11 @@ Emit = Callable[[str, str, str, Mapping[str, str]], None]
 
 
 def make_folder(snapshot: Snapshot, path: str) -> None:
-    """Make the working directory where the image has none, as dockerd does when a container is made.
+    """Make the working directory where the image has none, in a new snapshot, as dockerd does.
 
     Raises: EngineError where something else is in its place.
     """
-    view = snapshot.view()
+    view = snapshot.below
     missing: list[New] = []
     done = ""
     for part in view.resolve(path).split("/"):
@@ -108,6 +108,7 @@ class Containers:
         mine = platform.node() if "host" in (host_config.get("NetworkMode"), host_config.get("UTSMode")) else id[:12]
         whole["Hostname"] = whole["Hostname"] or mine
         places = [dict(one) for one in mounts]
+        self.snapshots.settle(record.layers)  # before the lock: whoever asks for another container need not wait
         with self.lock:
             chosen = settled.named(name.lstrip("/"), {one.name for one in self._all.values()})
             self.check_name(chosen)
@@ -198,7 +199,7 @@ class Containers:
             self._all.pop(one.id, None)
         (one.folder / "container.json").unlink(missing_ok=True)  # first: half removed must not look like whole
         with suppress(NotFound):
-            self.snapshots.get(one.id).remove()
+            self.snapshots.leave(one.id)
         shutil.rmtree(one.folder, ignore_errors=True)
 
     def forget_volumes(self, names: Iterable[str]) -> None:

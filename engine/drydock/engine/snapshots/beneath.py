@@ -45,14 +45,18 @@ def parent(root: Path, folder: str) -> Iterator[int]:
 
 
 @contextmanager
-def listable(root: Path, folder: str) -> Iterator[int]:
-    """Give a descriptor of a directory below `root` that can be listed, also where its mode forbids it."""
-    with parent(root, folder) as at:
-        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=at)
-        try:
-            yield fd
-        finally:
-            os.close(fd)
+def listable(at: int, name: str) -> Iterator[int]:
+    """Give a descriptor of a directory in an open one that can be listed, also where its mode forbids it."""
+    handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+    try:
+        with _allowed(handle, 0o700):
+            fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=handle)
+            try:
+                yield fd
+            finally:
+                os.close(fd)
+    finally:
+        os.close(handle)
 
 
 def attribute(itself: str, name: str) -> bytes | None:

@@ -60,6 +60,8 @@ class Farm:
         self.view, self.roots, self.tree = view, roots, tree
         self._copies: dict[tuple[int, str], str] = {}  # (layer, first name) -> where its copy is
         self._folders: dict[str, None] = {}
+        self.made: set[str] = set()  # all that it made or gave its mode and times
+        self.cleared: set[str] = set()  # directories that it removed
 
     def plant(self) -> None:
         """Make the whole tree."""
@@ -93,6 +95,7 @@ class Farm:
             return False
         if info:
             clear(name, at, info)
+            self.cleared |= {path} if stat.S_ISDIR(info.st_mode) else set()
         if wanted and self.one(path):
             self._fill(path)
         return folder
@@ -110,11 +113,13 @@ class Farm:
             entry = self.view.lookup(path, follow=False)
             if entry and entry.kind == "directory":
                 self._dress(entry)
+        self.made |= self._folders.keys()
 
     def one(self, path: str) -> bool:
         """Make one path; return whether it is a directory, to be filled."""
         node = self.view.tree.nodes.get(path)
         target = f"{self.tree}/{path}"
+        self.made.add(path)
         if node is None or node.entry.kind == "directory":
             os.mkdir(target, 0o700)  # noqa: PTH102 - paths as texts: thousands of them
             return True
@@ -147,33 +152,40 @@ class Farm:
         os.utime(target, (entry.mtime, entry.mtime))
 
 
-def mark_folders(tree: Path) -> None:
-    """Mark every directory as planted: the tree is what it should be."""
-    with suppress(OSError):
-        os.setxattr(tree, PLANTED, b"")
-        for seen in survey(tree):
-            if stat.S_ISDIR(seen.stat.st_mode):
-                os.setxattr(seen.itself, PLANTED, b"")
+def mark(tree: Path, folders: Iterable[str]) -> None:
+    """Mark directories as planted: they are what they should be."""
+    for folder in folders:
+        with suppress(OSError), parent(tree, folder) as at:
+            os.setxattr(f"/proc/self/fd/{at}", PLANTED, b"")
 
 
 class Seen(NamedTuple):
-    """One name in a tree; `itself` can be used until the next is asked for."""
+    """One name in a tree."""
 
     path: str
-    print: Print
     stat: os.stat_result
-    itself: str
+    at: int  # the directory it is in, open until the next is asked for
+
+    @property
+    def itself(self) -> str:
+        """Return a path to it that nobody can lead elsewhere."""
+        return f"/proc/self/fd/{self.at}/{self.path.rpartition('/')[2]}"
 
 
 def survey(tree: Path) -> Iterator[Seen]:
-    """Go through a tree: every path with its print; directories before what is in them."""
-    waiting = [""]
+    """Go through a tree: every path with what it is; directories before what is in them."""
+    waiting = [("", ["."])]  # a directory, and those in it: the way to it is gone once for all of them
     while waiting:
-        folder = waiting.pop()
-        with listable(tree, folder) as at, os.scandir(at) as found:
-            for item in found:
-                path = f"{folder}/{item.name}" if folder else item.name
-                info = item.stat(follow_symlinks=False)
-                yield Seen(path, Print.of(info), info, f"/proc/self/fd/{at}/{item.name}")
-                if item.is_dir(follow_symlinks=False):
-                    waiting.append(path)
+        above, names = waiting.pop()
+        with parent(tree, above) as to:
+            for name in names:
+                folder = above if name == "." else f"{above}/{name}".lstrip("/")
+                with listable(to, name) as at, os.scandir(at) as found:
+                    inside = []
+                    for item in found:
+                        info = item.stat(follow_symlinks=False)
+                        yield Seen(f"{folder}/{item.name}" if folder else item.name, info, at)
+                        if stat.S_ISDIR(info.st_mode):
+                            inside.append(item.name)
+                if inside:
+                    waiting.append((folder, inside))

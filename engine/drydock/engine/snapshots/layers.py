@@ -25,6 +25,7 @@ from drydock.engine.snapshots import kept, packed, tarwriter
 from drydock.engine.snapshots.beneath import Beneath
 from drydock.engine.snapshots.change import New, content, walked
 from drydock.engine.snapshots.disk import discard, remove_tree, scratch, writing
+from drydock.engine.snapshots.nursery import Nursery
 from drydock.engine.snapshots.packed import Packed
 from drydock.engine.snapshots.unpack import Root, fill
 from drydock.engine.snapshots.view import Level, View
@@ -56,6 +57,7 @@ class Layers:
                 folder.mkdir(parents=True, exist_ok=True)
             # Images hold setuid programs, here owned by the user: nobody else may come near them.
             (home / "engine").chmod(0o700)
+        self.nursery = Nursery(home / "engine" / "trees", self.scratch)
         self.holders: list[Callable[[], set[str]]] = []  # who needs which layers: images, snapshots
         self._pins: list[set[str]] = []
         self._layers: OrderedDict[str, tuple[Layer, bool]] = OrderedDict()

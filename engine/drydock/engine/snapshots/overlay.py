@@ -52,12 +52,7 @@ class OverlaySnapshot(Snapshot):
         Place(live or self.upper, self.own, None if live else self.below).apply(changes)
         self.save()
 
-    @property
-    def below(self) -> View:
-        """Return the file system of the layers alone."""
-        return self.layers.view(self.chain)
-
-    def changes(self, journal: Journal | None = None) -> tuple[New, ...]:
+    def changes(self, journal: Journal | None = None, last: bool = False) -> tuple[New, ...]:
         """Return what lies in the upper directory as changes, but for the mount points that the sandbox made."""
         noted = merged(self.own, journal)
         roots = [self.layers.root(diff_id) for diff_id in self.chain]
@@ -91,7 +86,7 @@ class Walk:
 
     def _inside(self, folder: str) -> Iterator[Found]:
         """Go through the names in one directory."""
-        with listable(self.upper, folder) as at:
+        with parent(self.upper, folder) as to, listable(to, ".") as at:
             with os.scandir(at) as entries:
                 listed = sorted(entries, key=lambda item: os.fsencode(item.name))
             for item in listed:

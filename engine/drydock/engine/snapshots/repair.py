@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,18 +27,26 @@ if TYPE_CHECKING:
 
 
 def mend(snapshot: TreeSnapshot, hurt: Mapping[str, Found], now: Mapping[str, Print]) -> None:
-    """Give the snapshot copies of its own of these files, and the layers and all other trees the old content."""
-    for path, found in hurt.items():
-        node = snapshot.below.tree.nodes[path]
-        diff_id = snapshot.chain[node.layer]
-        if (snapshot.layers.root(diff_id) / path).lstat().st_ino != found.stat.st_ino:
-            continue  # mended with another name of the same file
-        names = [name for name, one in now.items() if one.inode == found.stat.st_ino]
-        _own_copy(snapshot.tree, path, found, names)
-        restore(snapshot.layers, diff_id, path)
-        for other in (*snapshot.folder.parent.iterdir(), *snapshot.nursery.all()):
-            if other != snapshot.folder:
-                _relink(other, path, found.stat.st_ino, snapshot.layers.root(diff_id) / path)
+    """Give the snapshot copies of its own of these files, and the layers and all other trees the old content.
+
+    The other trees come first, then the layer: a kill in between leaves what another scan of this snapshot finds again.
+    """
+    layers = snapshot.layers
+    with snapshot.nursery.still, layers.tmp() as folder:
+        others = [*snapshot.folder.parent.iterdir(), *snapshot.nursery.all()]
+        for path, found in hurt.items():
+            diff_id = snapshot.chain[snapshot.below.tree.nodes[path].layer]
+            root, inode = layers.root(diff_id), found.stat.st_ino
+            if (root / path).lstat().st_ino != inode:
+                continue  # mended with another name of the same file
+            names, new = _names(layers.get(diff_id), path), folder / "file"
+            _write_anew(layers, diff_id, names[0], new)
+            for other in others:
+                if other != snapshot.folder:
+                    _relink(other, names, inode, new)
+            _instead(new, [root / name for name in names])
+            new.unlink()
+            _own_copy(snapshot.tree, path, found, [name for name, one in now.items() if one.inode == inode])
 
 
 def _own_copy(tree: Path, path: str, found: Found, names: list[str]) -> None:
@@ -52,29 +60,31 @@ def _own_copy(tree: Path, path: str, found: Found, names: list[str]) -> None:
     new.chmod(stat.S_IMODE(found.stat.st_mode))
     inode = new.stat().st_ino
     _instead(new, [tree / name for name in names])
+    new.unlink()
     with _prints(tree.parent) as prints:  # it is still the layer's file to whoever asks, only not on disk
         for name in names:
             if name in prints:
                 prints[name] = Print(*prints[name])._replace(inode=inode, ctime=0)
 
 
-def restore(layers: Layers, diff_id: str, path: str) -> None:
-    """Write a layer's file anew from its tar, under all its names."""
-    layer = layers.get(diff_id)
+def _names(layer: Layer, path: str) -> list[str]:
+    """Return all names of a layer's file, the one that has the content first."""
     first = _first(layer, path)
-    links = [one.path for one in layer.entries if one.kind == "hardlink" and _first(layer, one.path) == first]
-    said = layer.by_path[first]
-    with layers.tmp() as folder, layers.blobs.open(diff_id) as blob:
-        new = folder / "file"
+    return [first, *(one.path for one in layer.entries if one.kind == "hardlink" and _first(layer, one.path) == first)]
+
+
+def _write_anew(layers: Layers, diff_id: str, path: str, new: Path) -> None:
+    """Write a layer's file anew from its tar."""
+    said = layers.get(diff_id).by_path[path]
+    with layers.blobs.open(diff_id) as blob:
         for header, content in members(Stream(blob.read, diff_id)):
-            if header.kind == "file" and clean(header.name, diff_id) == first:
+            if header.kind == "file" and clean(header.name, diff_id) == path:
                 with new.open("wb") as file:
                     file.writelines(content.all())
-        with new.open("rb+") as file:
-            mark_owner(file.fileno(), said)
-        new.chmod(said.mode | 0o400)
-        os.utime(new, (said.mtime, said.mtime))
-        _instead(new, [layers.root(diff_id) / name for name in (first, *links)])
+    with new.open("rb+") as file:
+        mark_owner(file.fileno(), said)
+    new.chmod(said.mode | 0o400)
+    os.utime(new, (said.mtime, said.mtime))
 
 
 def _first(layer: Layer, path: str) -> str:
@@ -89,11 +99,10 @@ def _instead(new: Path, names: list[Path]) -> None:
     """Put a file in the place of others; the directories' times stay."""
     for name in names:
         with _timeless(name.parent):
-            beside = name.parent / f".{secrets.token_hex(8)}"
+            beside = new.with_name(secrets.token_hex(8))  # not in the tree, where a kill would leave one file more
             beside.hardlink_to(new)
             beside.rename(name)
             beside.unlink(missing_ok=True)  # where both were one file, rename does nothing
-    new.unlink()
 
 
 @contextmanager
@@ -103,19 +112,21 @@ def _timeless(folder: Path) -> Iterator[None]:
     os.utime(folder, ns=(info.st_atime_ns, info.st_mtime_ns))
 
 
-def _relink(other: Path, path: str, inode: int, pristine: Path) -> None:
+def _relink(other: Path, names: Sequence[str], inode: int, new: Path) -> None:
     """Let another tree that shared the damaged file share the mended one."""
-    place = other / "tree" / path
+    places = {name: other / "tree" / name for name in names}
+    shared = [name for name, place in places.items() if _inode(place) == inode]
+    if shared:
+        with _prints(other) as prints:  # first: after a kill in between the file is not what is written, and is mended
+            prints.update(dict.fromkeys(shared, Print.of(new.lstat())))
+        _instead(new, [places[name] for name in shared])
+
+
+def _inode(place: Path) -> int:
     try:
-        if place.lstat().st_ino != inode:
-            return
+        return place.lstat().st_ino
     except OSError:
-        return  # no tree, or it lacks the file
-    new = other / secrets.token_hex(8)
-    new.hardlink_to(pristine)
-    _instead(new, [place])
-    with _prints(other) as prints:
-        prints[path] = Print.of(place.lstat())
+        return 0  # no tree, or it lacks the file
 
 
 @contextmanager

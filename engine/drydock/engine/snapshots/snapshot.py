@@ -36,8 +36,11 @@ class Snapshot(ABC):
         """Make what the snapshot needs on disk."""
 
     @abstractmethod
-    def changes(self, journal: Journal | None = None) -> tuple[New, ...]:
-        """Return what was changed since the snapshot was made, as its layer will say it."""
+    def changes(self, journal: Journal | None = None, last: bool = False) -> tuple[New, ...]:
+        """Return what was changed since the snapshot was made, as its layer will say it.
+
+        The `last` time, nothing is written any more before `keep` or `remove`.
+        """
 
     @abstractmethod
     def write(self, changes: Iterable[New], live: Path | None = None) -> None:
@@ -62,17 +65,21 @@ class Snapshot(ABC):
             self.write(arrival.changes(stream, owner), live)
 
     def keep(self, chain: Sequence[str]) -> None:  # noqa: B027 - only trees have something to gain
-        """Note that what was changed has become a layer: the snapshot now equals this chain, and goes next."""
+        """Note that what the last `changes` were has become a layer: the snapshot equals this chain, and goes next."""
+
+    @property
+    def below(self) -> View:
+        """Return the file system of the layers alone."""
+        return self.layers.view(self.chain)
 
     def view(self, journal: Journal | None = None) -> View:
         """Return the file system as it is now, the writable part included."""
-        below = self.layers.view(self.chain)
         changes = self.changes(journal)
-        return below.on_top(_level(changes)) if changes else below
+        return self.below.on_top(_level(changes)) if changes else self.below
 
     def diff(self, journal: Journal | None = None) -> list[dict[str, object]]:
         """Return what `docker diff` shows: 0 changed, 1 added, 2 removed."""
-        return rows(self.changes(journal), self.layers.view(self.chain))
+        return rows(self.changes(journal), self.below)
 
     def size(self) -> int:
         """Return the bytes of what was written."""

@@ -2,6 +2,7 @@
 
 engine/snapshots/KEY/{snapshot.json, upper/, work/}            overlay
 engine/snapshots/KEY/{snapshot.json, tree/, base.json}         tree
+engine/snapshots/.NAME/                                        a tree that was left, to be made what it was
 engine/trees/NAME/{snapshot.json, tree/, base.json}            a tree that equals its layers, for the next to take
 """
 
@@ -11,14 +12,15 @@ import json
 import re
 import secrets
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
-from drydock.engine.errors import BadParameter, Conflict, NotFound
+from drydock.engine.errors import BadParameter, Conflict, EngineError, NotFound
 from drydock.engine.snapshots.disk import discard, remove_tree, writing
 from drydock.engine.snapshots.journal import Journal
 from drydock.engine.snapshots.layers import Layers
-from drydock.engine.snapshots.nursery import Nursery
 from drydock.engine.snapshots.overlay import OverlaySnapshot
 from drydock.engine.snapshots.snapshot import Snapshot
 from drydock.engine.snapshots.tree import TreeSnapshot
@@ -44,7 +46,8 @@ class Snapshots:
             raise BadParameter(f"no snapshot can be named {key!r} or be of the kind {kind!r}")
         if self.has(key):
             raise Conflict(f"there is a snapshot {key} already")
-        with writing(self.folder):
+        self.settle(chain)
+        with writing(self.folder), self.layers.nursery.still:
             made = self.layers.scratch / secrets.token_hex(8)
             made.mkdir(mode=0o700)
             try:
@@ -70,6 +73,26 @@ class Snapshots:
             raise NotFound(f"there is no snapshot {key}")
         return snapshot
 
+    def leave(self, key: str) -> None:
+        """Remove a snapshot; what takes long is done afterwards, and `settle` waits for it. Raises NotFound."""
+        snapshot = self.get(key)
+        if not isinstance(snapshot, TreeSnapshot):
+            snapshot.remove()
+            return
+        left = self.folder / f".{secrets.token_hex(8)}"
+        with self.layers.nursery.still, self._lock:
+            self._open.pop(key, None)
+            snapshot.folder.rename(left)
+        self.layers.nursery.later(snapshot.chain, partial(self._clean, left))
+
+    def _clean(self, left: Path) -> None:
+        with suppress(EngineError, OSError):  # a full disk, perhaps: it lies there for the next start
+            self._load(left).remove()
+
+    def settle(self, chain: Sequence[str] | None = None) -> None:
+        """Wait until what was left by snapshots that share a layer with this chain, or by all, is in order again."""
+        self.layers.nursery.settle(chain)
+
     def has(self, key: str) -> bool:
         """Return whether there is a snapshot of this key."""
         return KEY.fullmatch(key) is not None and (self.folder / key / "snapshot.json").is_file()
@@ -80,6 +103,7 @@ class Snapshots:
 
     def held(self) -> set[str]:
         """Return the layers that snapshots stand on."""
+        self.settle()  # to mend a layer takes the layer
         found: set[str] = set()
         for key in self.all():
             try:
@@ -89,11 +113,16 @@ class Snapshots:
         return found
 
     def recover(self, alive: Collection[str]) -> None:
-        """Remove the snapshots of all other keys: steps and containers that a killed engine left."""
-        for path in self.folder.iterdir():
+        """Remove the snapshots of all other keys: steps and containers that a killed engine left.
+
+        What their programs did to files of the layers is mended first.
+        """
+        self.layers.nursery.recover()
+        for path in list(self.folder.iterdir()):
             if path.name not in alive or not (path / "snapshot.json").is_file():
+                with suppress(EngineError, OSError, ValueError, KeyError):
+                    self._load(path).remove()
                 discard(path, self.layers.scratch)
-        Nursery(self.layers).recover()
 
     def _load(self, folder: Path) -> Snapshot:
         try:

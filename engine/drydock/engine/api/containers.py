@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from drydock.engine import linked
 from drydock.engine.api import hostconfig
 from drydock.engine.api.inspection import inspect, summary
 from drydock.engine.api.mounts import mounts
@@ -45,6 +46,9 @@ def create(request: Request) -> Reply:
     if folder and not folder.startswith("/"):
         raise BadParameter(NOT_ABSOLUTE.format(folder=folder[:200]))
     whole = hostconfig.host(host)
+    hostconfig.check_network(body, whole)
+    networking["Linked"] = linked.parsed(daemon.containers, whole["Links"] or ())
+    whole["Links"] = None  # shown by inspect with the names that the containers have then
     places = mounts(daemon, body, whole, image.config.get("config") or {})
     try:
         made = daemon.containers.create(request.text("name"), body, whole, networking, places, image)
@@ -136,7 +140,7 @@ def _volume(c: Container, values: list[str]) -> bool:
 
 
 def _network(daemon: Daemon, c: Container, values: list[str]) -> bool:
-    names = daemon.joined(c)
+    names = daemon.endpoints.joined(c)
     ids = [n.id for n in daemon.networks.all() if n.name in names]
     return any(value in names or any(id.startswith(value) for id in ids) for value in values)
 

@@ -56,6 +56,7 @@ CONFIG: dict[str, Any] = {
 }
 LIMITS = {"Memory": "memory", "NanoCpus": "CPU", "CpuQuota": "CPU", "CpuShares": "CPU", "PidsLimit": "process"}
 UNENFORCED = "This engine has no privileges, so the {what} limit is written down but not enforced."
+LINKS = "conflicting options: {kind} can't be used with links. This would result in undefined behavior"
 LEAST_MEMORY = 6 << 20
 POLICIES = ("no", "always", "on-failure", "unless-stopped")
 LOG_DRIVERS = ("", "json-file", "local", "none")
@@ -117,6 +118,35 @@ def check(config: Mapping[str, Any]) -> None:
     for key in ("Mounts",):
         if not all(isinstance(each, dict) for each in config.get(key) or []):
             raise BadParameter(f"json: cannot unmarshal a list of other than objects into Go struct field .{key}")
+
+
+def check_network(config: Mapping[str, Any], host_config: Mapping[str, Any]) -> None:
+    """Refuse what makes no sense together: whoever shares another's network has its name and ports, too.
+
+    Source: moby v20.10 runconfig/hostconfig_unix.go, errors.go. Raises: BadParameter.
+    """
+    mode = host_config["NetworkMode"]
+    if host_config["UTSMode"] == "host" and config.get("Hostname"):
+        raise BadParameter("conflicting options: hostname and the UTS mode")
+    if mode == "host" and host_config["Links"]:
+        raise BadParameter(LINKS.format(kind="host type networking"))
+    if not mode.startswith("container:"):
+        return
+    if not mode.removeprefix("container:"):
+        raise BadParameter("Invalid network mode: invalid container format container:<name|id>")
+    if host_config["Links"]:
+        raise BadParameter(LINKS.format(kind="container type network"))
+    given = {
+        "hostname and the network mode": config.get("Hostname"),
+        "dns and the network mode": host_config["Dns"],
+        "custom host-to-IP mapping and the network mode": host_config["ExtraHosts"],
+        "port publishing and the container type network mode": host_config["PortBindings"]
+        or host_config["PublishAllPorts"],
+        "port exposing and the container type network mode": config.get("ExposedPorts"),
+    }
+    for what, wanted in given.items():
+        if wanted:
+            raise BadParameter(f"conflicting options: {what}")
 
 
 def warnings(host_config: Mapping[str, Any]) -> list[str]:

@@ -41,7 +41,7 @@ def _passes(daemon: Daemon, n: Network, filters: dict[str, list[str]]) -> bool:
 
 
 def _members(daemon: Daemon, n: Network) -> list[Any]:
-    return [c for c in daemon.containers.all() if c.running and n.name in daemon.joined(c)]
+    return [c for c in daemon.containers.all() if c.running and n.name in daemon.endpoints.joined(c)]
 
 
 def inspect(request: Request) -> Reply:
@@ -94,16 +94,15 @@ def connect(request: Request) -> Reply:
     endpoint = body.get("EndpointConfig") or {}
     if not isinstance(endpoint, dict):
         raise BadParameter("json: cannot unmarshal into Go struct field NetworkConnect.EndpointConfig")
-    if network.name in daemon.joined(container):
+    if network.name in daemon.endpoints.joined(container):
         raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
-    if network.name == "host" or any(name in ("host", "none") for name in daemon.joined(container)):
+    if network.name == "host" or any(name in ("host", "none") for name in daemon.endpoints.joined(container)):
         raise BadParameter(
             "container cannot be connected to multiple networks with one of the networks in private (none) mode"
             if network.name != "host"
             else "container cannot be connected to host network"
         )
-    daemon.join(container, network, endpoint)
-    daemon.tell_network("connect", network, container.id)
+    daemon.endpoints.connect(container, network, endpoint)
     return Plain(status=200)
 
 
@@ -112,10 +111,9 @@ def disconnect(request: Request) -> Reply:
     daemon, body = request.daemon, request.json()
     network = daemon.networks.get(request.names["name"])
     container = daemon.containers.get(str(body.get("Container") or ""))
-    if network.name not in daemon.joined(container):
+    if network.name not in daemon.endpoints.joined(container):
         raise Forbidden(f"container {container.id} is not connected to the network {network.name}")
-    daemon.leave(container, network)
-    daemon.tell_network("disconnect", network, container.id)
+    daemon.endpoints.disconnect(container, network)
     return Plain(status=200)
 
 
@@ -135,7 +133,7 @@ def prune(request: Request) -> Reply:
     for n in daemon.networks.all():
         unwanted = any(matches_labels(n.labels, [each]) for each in filters.get("label!", []))
         young = any((moment(n.created) or 0) >= (moment(text) or 0) for text in filters.get("until", []))
-        used = any(n.name in daemon.joined(c) for c in daemon.containers.all())
+        used = any(n.name in daemon.endpoints.joined(c) for c in daemon.containers.all())
         if n.name in PREDEFINED or used or unwanted or young or not matches_labels(n.labels, filters.get("label", [])):
             continue
         daemon.networks.remove(n)

@@ -5,7 +5,10 @@ Source: moby libnetwork/etchosts, daemon/container_operations_unix.go; runc libc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from drydock.engine.run.spec import Mount
@@ -19,16 +22,70 @@ LOOPBACK = (
     ("ff02::2", "ip6-allrouters"),
 )
 RESOLV_CONF = Path("/etc/resolv.conf")
+HOSTS = Path("/etc/hosts")
+LONGEST = 1 << 20  # bytes of an /etc/hosts that are read when it is changed: a program may have written anything
+
+Line = tuple[str, str]  # an address, and its names
 
 
-def hosts(extra: Iterable[str], own: Iterable[tuple[str, str]] = ()) -> str:
+@dataclass(frozen=True)
+class Place:
+    """What a container that starts gets of the network: where it is, and whom it knows."""
+
+    mode: str = "host"  # "none": a network of its own with nothing in it; everything else: the machine's
+    address: str = ""
+    known: tuple[Line, ...] = ()  # the others, for /etc/hosts
+    env: tuple[str, ...] = ()  # what a link tells
+    folder: Path | None = None  # of the container whose network it shares, and with it these three files
+    hostname: str = ""  # that container's
+    machine: bool = False  # --network host: the machine's own /etc/hosts
+
+
+def hosts(extra: Iterable[str], own: Iterable[Line] = ()) -> str:
     r"""Return /etc/hosts: loopback, then what `--add-host` gave ("name:address"), then the container's own names.
 
     >>> print(hosts(["db:10.0.0.7"], [("127.0.0.2", "web")]).splitlines()[-2:])
     ['10.0.0.7\tdb', '127.0.0.2\tweb']
     """
     added = [(address, name) for name, _, address in (one.partition(":") for one in extra)]
-    return "".join(f"{address}\t{name}\n" for address, name in [*LOOPBACK, *added, *own])
+    return _text([*LOOPBACK, *added, *own])
+
+
+def _text(lines: Iterable[Line]) -> str:
+    return "".join(f"{address}\t{names}\n" for address, names in lines)
+
+
+def own_names(hostname: str, domain: str = "") -> str:
+    """Return a container's names for itself: the whole one, then the part before the first dot.
+
+    >>> own_names("box.example.org"), own_names("box"), own_names("box", "example.org")
+    ('box.example.org box', 'box', 'box.example.org box')
+    """
+    whole = f"{hostname}.{domain}" if domain else hostname
+    short = whole.partition(".")[0]
+    return whole if short == whole else f"{whole} {short}"
+
+
+def rewrite(path: Path, gone: Iterable[Line], come: Iterable[Line]) -> None:
+    """Take lines out of a container's /etc/hosts and add others, in place: the same file is mounted in the container.
+
+    What the container's own programs wrote there stays. Raises: OSError, also where they put something else there.
+    """
+    # On rung C a program can put a link in the file's place: it must not lead the engine to a file of the user's.
+    file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise FileExistsError(f"{path.name} is no plain file any more")
+        before = os.pread(file, LONGEST, 0)
+        old = {_text([one]).encode() for one in gone}
+        lines = [line for line in before.splitlines(keepends=True) if line not in old]
+        after = b"".join(lines) + _text(come).encode()
+        # Blank lines up to the old end, then the cut: no reader ever sees half of a line.
+        os.pwrite(file, after.ljust(len(before), b"\n"), 0)
+        os.ftruncate(file, len(after))
+    finally:
+        os.close(file)
 
 
 def resolv_conf(
@@ -52,16 +109,27 @@ def files(
     folder: Path,
     hostname: str,
     extra_hosts: Iterable[str] = (),
-    own: Iterable[tuple[str, str]] = (),
+    own: Iterable[Line] = (),
     resolv: str | None = None,
 ) -> list[Mount]:
     """Write the three files into the container's private folder and return how they are mounted."""
-    texts = {"hosts": hosts(extra_hosts, own or [("127.0.0.1", hostname)]), "hostname": f"{hostname}\n"}
+    texts = {"hosts": hosts(extra_hosts, own), "hostname": f"{hostname}\n"}
     texts["resolv.conf"] = resolv_conf() if resolv is None else resolv
+    return written(folder, texts)
+
+
+def written(folder: Path, texts: Mapping[str, str]) -> list[Mount]:
+    """Write files for /etc into the container's private folder and return how they are mounted."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
+        (folder / name).unlink(missing_ok=True)  # never through a link that a program left there
         (folder / name).write_text(text)
-    return [Mount(f"/etc/{name}", str(folder / name), own=True) for name in texts]
+    return mounted(folder)
+
+
+def mounted(folder: Path) -> list[Mount]:
+    """Return how the three files of a private folder are mounted."""
+    return [Mount(f"/etc/{name}", str(folder / name), own=True) for name in ("hosts", "hostname", "resolv.conf")]
 
 
 def with_home(env: Sequence[str], home: str) -> list[str]:

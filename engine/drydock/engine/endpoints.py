@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from drydock.engine import linked
+from drydock.engine import linked, listening
 from drydock.engine.errors import BadParameter, Conflict, EngineError
 from drydock.engine.networks import PREDEFINED, Network, Networks
-from drydock.engine.ports import Ports
+from drydock.engine.ports import Ports, Where
 from drydock.engine.run import names
 from drydock.engine.run.names import Line, Place
 
@@ -88,10 +88,21 @@ class Endpoints:
         if container.host_config.get("PublishAllPorts"):
             bindings |= {port: [{}] for port in exposed if not bindings.get(port)}
         try:
-            self.ports.publish(container.id, address, bindings, exposed, container.name)
+            self.ports.publish(container.id, self._where(container, address), bindings, exposed, container.name)
         except EngineError:
             self.networks.release(container.id)
             raise
+
+    def _where(self, container: Container, address: str) -> Where:
+        """Return what finds out where a container's programs listen, and those of who shares its network."""
+
+        def where(protocol: str, port: int) -> str | None:
+            sharing = [one for one in self.containers.all() if one.place.folder == container.private]
+            running = [one.running_now for one in (container, *sharing) if one.running_now]
+            found = listening.at([pid for one in running for pid in one.everyone()], protocol, port)
+            return (address or "127.0.0.1") if found in listening.ANY else found
+
+        return where
 
     def leave(self, id: str) -> list[Network]:
         """Take back a container's addresses and ports: it has ended. Return the networks that it was in."""

@@ -56,7 +56,6 @@ def test_a_running_container_learns_and_forgets_names_in_the_file_that_it_has_op
     second.kill()
     second.wait()
     assert not any("again" in words for words in hosts_of(first))
-    assert all(words for words in hosts_of(first))
 
 
 def test_names_go_to_no_file_that_a_program_put_in_the_place_of_hosts(tmp_path):
@@ -76,8 +75,8 @@ def test_names_go_to_no_file_that_a_program_put_in_the_place_of_hosts(tmp_path):
     assert precious.read_text() == "keep\n"
 
 
-def test_a_reader_never_sees_half_of_a_hosts_file(tmp_path):
-    hosts, many = tmp_path / "hosts", [(f"127.18.0.{n}", f"name-{n}") for n in range(2, 60)]
+def test_a_reader_never_sees_half_of_a_line(tmp_path):
+    hosts, many = tmp_path / "hosts", [(f"127.18.0.{n}", f"name-{n}" * (n % 3 + 1)) for n in range(2, 60)]
     hosts.write_text("127.0.0.1\tlocalhost\n")
     whole = {f"{address}\t{name}" for address, name in many} | {"127.0.0.1\tlocalhost", ""}
     done = threading.Event()
@@ -85,16 +84,20 @@ def test_a_reader_never_sees_half_of_a_hosts_file(tmp_path):
 
     def read():
         while not done.is_set():
-            seen.append(hosts.read_text())
+            with hosts.open("rb", buffering=0) as file:  # one read(2): two could have a change between them
+                seen.append(file.read(65536).decode())
 
     reader = threading.Thread(target=read)
     reader.start()
-    for _ in range(300):
+    for _ in range(30):
         names.rewrite(hosts, [], many)
+        names.rewrite(hosts, many[::2], [])
+        names.rewrite(hosts, many[1::2], many[::2])
         names.rewrite(hosts, many, [])
     done.set()
     reader.join()
-    assert seen and all(set(text.split("\n")) <= whole and text.startswith("127.0.0.1") for text in seen)
+    lines = {line.rstrip(" ") for text in seen for line in text.split("\n") if not line.startswith("#")}
+    assert len(lines) > 2 and lines <= whole
     assert hosts.read_text() == "127.0.0.1\tlocalhost\n"
 
 

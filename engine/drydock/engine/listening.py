@@ -23,7 +23,7 @@ def at(pids: Iterable[int], protocol: str, port: int) -> str | None:
     found: dict[str, str] = {}
     processes = list(pids)
     for name in (protocol, f"{protocol}6"):
-        with suppress(OSError):
+        with suppress(OSError, IndexError):  # nothing runs yet, or any more
             found |= sockets(Path(f"/proc/{processes[0]}/net/{name}").read_text(), STATES[protocol], port)
     if not found:
         return None

@@ -77,15 +77,42 @@ def rewrite(path: Path, gone: Iterable[Line], come: Iterable[Line]) -> None:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             raise FileExistsError(f"{path.name} is no plain file any more")
-        before = os.pread(file, LONGEST, 0)
-        old = {_text([one]).encode() for one in gone}
-        lines = [line for line in before.splitlines(keepends=True) if line not in old]
-        after = b"".join(lines) + _text(come).encode()
-        # Blank lines up to the old end, then the cut: no reader ever sees half of a line.
-        os.pwrite(file, after.ljust(len(before), b"\n"), 0)
-        os.ftruncate(file, len(after))
+        lines = os.pread(file, LONGEST, 0).splitlines(keepends=True)
+        old = {_text([one]).encode()[:-1] for one in gone}
+        for number in [n for n, line in enumerate(lines) if line.rstrip(b" \n") in old]:
+            lines[number] = _put(file, lines, number, FREE)
+        for line in come:
+            _add(file, lines, _text([line]).encode()[:-1])
+        while lines and lines[-1].startswith(FREE) and not lines[-1].strip(b"# \n"):
+            lines.pop()
+        os.ftruncate(file, len(b"".join(lines)))
     finally:
         os.close(file)
+
+
+FREE = b"#"  # the beginning of a line, blank otherwise, that may be used again
+
+
+def _put(file: int, lines: Sequence[bytes], number: int, text: bytes) -> bytes:
+    """Write a line over another one that is as long; who reads meanwhile sees a comment, and never half a line."""
+    start = sum(map(len, lines[:number]))
+    line = text.ljust(len(lines[number]) - 1) + b"\n"
+    os.pwrite(file, FREE, start)
+    os.pwrite(file, line[1:], start + 1)
+    os.pwrite(file, line[:1], start)
+    return line
+
+
+def _add(file: int, lines: list[bytes], text: bytes) -> None:
+    """Write a line into the first free one that is long enough, else at the end."""
+    for number, line in enumerate(lines):
+        if line.startswith(FREE) and not line.strip(b"# \n") and len(line) > len(text):
+            lines[number] = _put(file, lines, number, text)
+            return
+    end = len(b"".join(lines))
+    lead = b"\n" if lines and not lines[-1].endswith(b"\n") else b""
+    os.pwrite(file, lead + text + b"\n", end)
+    lines.append(lead + text + b"\n")
 
 
 def resolv_conf(

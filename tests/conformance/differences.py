@@ -68,12 +68,6 @@ DIFFERENCES: dict[str, Difference] = {
         "dockerd answers some with 500, as if the fault were its own, in the words of Go's libraries.",
         r"(?<=create )(?:500|400) .*(?:unexpected EOF|invalid JSON).*$|(?<=nonsense )\d+ .*$|(?<=limit=x )\d+ .*$",
     ),
-    "init-layer": Difference(
-        "export does not list the empty files on which dockerd mounts /etc/hosts and the like.",
-        "They are no files of the image or of the program; here they are mounted over what the image has.",
-        r"^(?:-rwxr-xr-x 0/0 0 (?:\.dockerenv|etc/\w+(?:\.conf)?)|lrwxrwxrwx 0/0 0 etc/mtab -> /proc/mounts)\n",
-        "",
-    ),
     "same-mode": Difference(
         "chmod to the mode that a file has writes no layer.",
         "overlay copies a file before it changes anything; a comparison of two trees sees that nothing changed.",

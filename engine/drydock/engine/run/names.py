@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,12 +72,8 @@ def rewrite(path: Path, gone: Iterable[Line], come: Iterable[Line]) -> None:
 
     What the container's own programs wrote there stays. Raises: OSError, also where they put something else there.
     """
-    # On rung C a program can put a link in the file's place: it must not lead the engine to a file of the user's.
-    file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    file = _opened(path, os.O_RDWR)
     try:
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-            raise FileExistsError(f"{path.name} is no plain file any more")
         lines = os.pread(file, LONGEST, 0).splitlines(keepends=True)
         old = {_text([one]).encode()[:-1] for one in gone}
         for number in [n for n, line in enumerate(lines) if line.rstrip(b" \n") in old]:
@@ -88,6 +85,36 @@ def rewrite(path: Path, gone: Iterable[Line], come: Iterable[Line]) -> None:
         os.ftruncate(file, len(b"".join(lines)))
     finally:
         os.close(file)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return what stands in the three files of a private folder now, by where they are mounted."""
+    found = {}
+    for one in mounted(folder):
+        with suppress(OSError):  # it was never started, or a program put something else in the file's place
+            found[one.target] = _plain(Path(one.source))
+    return found
+
+
+def _plain(path: Path) -> bytes:
+    file = _opened(path, os.O_RDONLY)
+    try:
+        return os.pread(file, LONGEST, 0)
+    finally:
+        os.close(file)
+
+
+def _opened(path: Path, how: int) -> int:
+    """Open a file that a container's programs can change: on rung C they can put a link in its place.
+
+    It must not lead the engine to a file of the user's. Raises: OSError.
+    """
+    file = os.open(path, how | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    status = os.fstat(file)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        os.close(file)
+        raise FileExistsError(f"{path.name} is no plain file any more")
+    return file
 
 
 FREE = b"#"  # the beginning of a line, blank otherwise, that may be used again

@@ -55,7 +55,7 @@ DIFFERENCES: dict[str, Difference] = {
     "limits": Difference(
         "Memory and CPU limits are written down, with a warning, and not enforced.",
         "They need cgroups, and cgroups need privileges.",
-        r"^(?:! WARNING: )?This engine has no privileges.*\n",
+        r"^(?:! WARNING: )?Your kernel does not support.*discarded\.\n",
         "",
     ),
     "swarm": Difference(

@@ -16,6 +16,7 @@ from drydock.engine.api.mounts import mounts
 from drydock.engine.api.times import moment
 from drydock.engine.api.wire import Json, Plain, Reply, Request, matches_labels
 from drydock.engine.errors import BadParameter, Conflict, EngineError, NotFound
+from drydock.engine.images import platforms
 
 if TYPE_CHECKING:
     from drydock.engine.daemon import Daemon
@@ -25,6 +26,7 @@ LIST_FILTERS = (
     *("ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation"),
     *("label", "name", "network", "publish", "since", "status", "volume"),
 )
+PLATFORM = (1, 41)  # the first version of the API in which create takes a platform
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 NOT_ABSOLUTE = "the working directory '{folder}' is invalid, it needs to be an absolute path"
 NO_CONFIG = "Config cannot be empty in order to create a container"
@@ -42,6 +44,10 @@ def create(request: Request) -> Reply:
     if not (host.get("NetworkMode") or "").startswith("container:"):
         _endpoints(networking)
     image = daemon.images.get(body.get("Image") or "")
+    wanted = request.text("platform") if request.version >= PLATFORM else ""
+    if wanted and not platforms.parse(wanted).runs(platforms.of(image.config)):
+        told = {"name": body["Image"], "wanted": platforms.parse(wanted), "actual": platforms.of(image.config)}
+        raise NotFound(platforms.MISMATCH.format(**told))
     folder = body.get("WorkingDir") or ""
     if folder and not folder.startswith("/"):
         raise BadParameter(NOT_ABSOLUTE.format(folder=folder[:200]))
@@ -55,7 +61,8 @@ def create(request: Request) -> Reply:
     except EngineError:
         _undo(daemon, places)
         raise
-    return Json({"Id": made.id, "Warnings": hostconfig.warnings(whole)}, 201)
+    foreign = platforms.foreign(image.config) if not wanted else ""
+    return Json({"Id": made.id, "Warnings": [*hostconfig.warnings(whole), *filter(None, [foreign])]}, 201)
 
 
 def _part(body: dict[str, Any], key: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from drydock.engine.build.request import Request, checked_tags
 from drydock.engine.build.settings import Settings
 from drydock.engine.build.step import RunStep, Site, Step
 from drydock.engine.errors import BadParameter, EngineError
-from drydock.engine.images import Catalogue, NoSuchImage, Record
+from drydock.engine.images import Catalogue, NoSuchImage, Record, platforms
 from drydock.engine.snapshots import Layers, Snapshots
 from drydock.model.dockerfile import Dockerfile, Instruction, Stage, parse
 from drydock.model.expansion import ExpansionError, expand
@@ -227,6 +227,7 @@ def _begin(site: Site, stage: Stage) -> Generator[Message, None, Step]:
     name = expand(stage.base, {**_proxies(site), **values}, site.dockerfile.escape)
     if not name:
         raise EngineError(f"base name ({stage.base}) should not be blank")
+    _check_platform(expand(stage.platform or "", {**_proxies(site), **values}, site.dockerfile.escape))
     image = _base(site, name)
     config = with_path(whole(image.config.get("config") if image else None))
     config |= {"OpenStdin": False, "StdinOnce": False, "Image": image.id if image else ""}
@@ -240,6 +241,14 @@ def _begin(site: Site, stage: Stage) -> Generator[Message, None, Step]:
         for i in triggers(replace(SCRATCH, onbuild=waiting)):
             yield from take(at, i, -1)
     return at
+
+
+def _check_platform(text: str) -> None:
+    """Refuse a `FROM --platform` that is none; an image that is here is taken in any case, as by dockerd."""
+    try:
+        platforms.parse(text) if text else None
+    except BadParameter as error:
+        raise EngineError(f"failed to parse platform {text[:80]}: {error}") from None
 
 
 def _proxies(site: Site) -> dict[str, str]:

@@ -18,7 +18,7 @@ from drydock.engine.build.messages import Message, say, short
 from drydock.engine.build.probe import Probe
 from drydock.engine.build.request import Request
 from drydock.engine.build.settings import Settings
-from drydock.engine.images import Catalogue, Record, made
+from drydock.engine.images import Catalogue, Record, made, platforms
 from drydock.engine.snapshots import Journal, Layers, Snapshot, Snapshots
 from drydock.model.dockerfile import Dockerfile, Stage
 from drydock.model.layer import Layer
@@ -96,7 +96,9 @@ class Step:
     def begin(self) -> Message:
         """Name the container of the step."""
         self.container = secrets.token_hex(32)
-        return say(f" ---> Running in {short(self.container)}\n")
+        foreign = platforms.foreign(self.image.config) if self.image and not self.site.request.platform else ""
+        warning = f" ---> [Warning] {foreign}\n" if foreign else ""
+        return say(f"{warning} ---> Running in {short(self.container)}\n")
 
     def commit(self, config: Config, layer: Layer | None) -> None:
         """Make an image of what the stage is now."""

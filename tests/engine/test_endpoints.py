@@ -131,3 +131,94 @@ def test_who_shares_a_containers_network_serves_at_its_published_port(rung):
     first.reload()
     (place,) = first.attrs["NetworkSettings"]["Ports"]["18644/tcp"]
     assert served(f"http://127.0.0.1:{place['HostPort']}/index.html") == b"shared\n"
+
+
+# Networks apart
+
+
+@pytest.fixture(params=["A", "B"])
+def apart(request, own, bare_busybox):
+    """docker-py on a rung where a network can be apart from the machine's, a network that is, and containers in it."""
+    with own("--rung", request.param) as engine, closing(docker.DockerClient(engine.url, timeout=60)) as client:
+        client.api.import_image_from_data(bare_busybox, repository="en-box", tag="latest")
+        network = client.networks.create("en-apart", internal=True)
+        if network.attrs["IPAM"]["Config"][0]["Subnet"].startswith("127."):
+            pytest.skip("this kernel gives an ordinary user no bridge")
+
+        def run(name, *command, network="en-apart", **more):
+            arguments = command or ("sleep", "600")
+            return client.containers.run(BOX, [*arguments], name=name, network=network, detach=True, **more)
+
+        yield client, network, run
+
+
+def address_of(container, network="en-apart"):
+    container.reload()
+    return container.attrs["NetworkSettings"]["Networks"][network]["IPAddress"]
+
+
+def fetched(container, address, path="/index.html"):
+    """Return what a program in a container is served at port 80, as soon as it is; nothing after some time in vain."""
+    ask = f"printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' | busybox nc -w 2 {address} 80 | busybox tail -n 1"
+    for _ in range(60):
+        if said := container.exec_run(["sh", "-c", ask], stderr=False).output:
+            return said
+        threading.Event().wait(0.02)
+    return b""
+
+
+SERVE = ("sh", "-c", "mkdir /www; echo apart >/www/index.html; exec busybox httpd -f -p 80 -h /www")
+
+
+def test_containers_of_a_network_apart_reach_each_other_on_the_same_port_and_nobody_else(apart):
+    _, network, run = apart
+    one, other = run("en-one", *SERVE), run("en-other", *SERVE)
+    assert fetched(one, address_of(other)) == b"apart\n"
+    assert fetched(other, address_of(one)) == b"apart\n"
+    assert any(words[:2] == [address_of(other), "en-other"] for words in hosts_of(one))
+    with socket.create_server(("0.0.0.0", 0)) as machines:
+        port = machines.getsockname()[1]
+        for address in ("127.0.0.1", network.attrs["IPAM"]["Config"][0]["Gateway"], "192.0.2.1"):
+            assert one.exec_run(["busybox", "nc", "-w", "1", address, str(port)]).exit_code
+    assert one.exec_run(["ls", "/sys/class/net"]).output.split() == [b"eth0", b"lo"]
+
+
+def test_one_network_apart_does_not_lead_into_another(apart):
+    client, _, run = apart
+    client.networks.create("en-second", internal=True)
+    one, other = run("en-one", *SERVE), run("en-other", *SERVE, network="en-second")
+    there = address_of(other, "en-second")
+    assert one.exec_run(["busybox", "nc", "-w", "1", there, "80"]).exit_code
+    assert one.exec_run(["busybox", "ip", "route", "add", there, "via", f"{there.rpartition('.')[0]}.1"]).exit_code
+
+
+def test_cables_are_laid_and_taken_away_while_a_container_runs(apart):
+    client, network, run = apart
+    ipam = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet="10.77.0.0/24")])
+    second = client.networks.create("en-second", internal=True, ipam=ipam)
+    one, other = run("en-one", *SERVE), run("en-other", network="en-second", user="1000")
+    second.connect(one, ipv4_address="10.77.0.9")
+    assert fetched(other, "10.77.0.9") == b"apart\n"
+    network.disconnect(one)
+    assert one.exec_run(["ls", "/sys/class/net"]).output.split() == [b"eth1", b"lo"]
+    network.connect(one)
+    assert one.exec_run(["ls", "/sys/class/net"]).output.split() == [b"eth0", b"eth1", b"lo"]
+    with pytest.raises(docker.errors.APIError, match="networks of one kind only"):
+        client.networks.get("bridge").connect(one)
+
+
+def test_a_network_apart_is_shared_by_programs_of_any_user(apart):
+    _, _, run = apart
+    first = run("en-first", *SERVE)
+    beside = run("en-beside", network=None, network_mode="container:en-first", user="1000")
+    assert fetched(beside, "127.0.0.1") == b"apart\n"
+    assert beside.exec_run(["busybox", "id", "-u"]).output == b"1000\n"
+    assert beside.exec_run(["busybox", "id", "-u"], user="0").output == b"0\n"
+    first.kill()
+    assert beside.exec_run(["ls", "/sys/class/net"]).output.split() == [b"eth0", b"lo"]
+
+
+def test_an_ordinary_user_of_a_network_apart_may_take_a_low_port(apart):
+    _, _, run = apart
+    served = run("en-low", "busybox", "httpd", "-f", "-p", "80", "-h", "/etc", user="1000:7")
+    assert fetched(served, "127.0.0.1", "/group") == b"root:x:0:\n"

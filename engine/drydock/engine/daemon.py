@@ -90,7 +90,7 @@ class Daemon:
             volumes=self.volumes,
             networks=self._plan,
         )
-        self.endpoints.containers = self.containers
+        self.endpoints.containers, self.endpoints.sandbox = self.containers, self.sandbox
         steps = Steps(self.sandbox)
         self.builder = Builder(
             *(self.images, self.layers, self.snapshots, steps.run, scratch),

@@ -12,21 +12,31 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from drydock.engine import linked, listening
-from drydock.engine.errors import BadParameter, Conflict, EngineError
+from drydock.engine.errors import BadParameter, Conflict, EngineError, NotPossible
 from drydock.engine.networks import PREDEFINED, Network, Networks
 from drydock.engine.ports import Ports, Where
 from drydock.engine.run import names
 from drydock.engine.run.names import Line, Place
+from drydock.engine.run.spec import Plug
 
 if TYPE_CHECKING:
     from drydock.engine.events import Events
-    from drydock.engine.run import Container, Containers
+    from drydock.engine.run import Container, Containers, Sandbox
 
 NOT_RUNNING = "cannot join network of a non running container: {id}"
 NO_ALIAS = "network-scoped alias is supported only for containers in user defined networks"
+APART = (
+    "network {apart} is apart from the machine's network, and {other} is not: here a container is in networks of one "
+    "kind only. Try: docker network disconnect {other} CONTAINER, before the container is started"
+)
+GONE = (
+    "network {name} was made apart from the machine's network, and this engine cannot do that any more ({why}). "
+    "Try: docker network rm {name}, then make it again"
+)
 NO_ADDRESS = "user specified IP address is supported on user defined networks only"
 
 
@@ -36,6 +46,8 @@ class Endpoints:
     def __init__(self, networks: Networks, ports: Ports, events: Events) -> None:
         self.networks, self.ports, self.events = networks, ports, events
         self.containers: Containers
+        self.sandbox: Sandbox
+        self.interfaces: dict[str, dict[str, int]] = {}  # container -> network -> the number of its eth
         self.told: dict[str, tuple[Line, ...]] = {}  # by container: the lines of /etc/hosts that are the engine's
         self.lock = threading.RLock()
 
@@ -51,15 +63,46 @@ class Endpoints:
             self._come(self.networks.get(mode), container)
             return Place("none" if mode == "none" else "host", machine=mode == "host")
         env = linked.environment(container.name, linked.targets(self.containers, container))
-        address = ""
-        for name, endpoint in self.joined(container).items():
-            found = self._come(self.networks.get(name), container, endpoint)
-            address = address or found
-        self._publish(container, address)
+        joined = {name: self.networks.get(name) for name in self.joined(container)}
+        self._together(joined.values())
+        found = [self._come(joined[name], container, end) for name, end in self.joined(container).items()]
+        address = next(filter(None, found), "")
+        plugs = tuple(self._plug(container, network) for network in joined.values() if network.apart)
+        if not plugs:  # a network that is apart has no way out, and none in
+            self._publish(container, address)
         with self.lock:
             known = self.told[container.id] = self._known(container)
-        self.refresh(self.joined(container))
-        return Place(address=address, known=known, env=env)
+        self.refresh(joined)
+        if not plugs:
+            return Place(address=address, known=known, env=env)
+        return Place("apart", address, known, env, plugs=plugs, switch=self.sandbox.switch.start())
+
+    def _together(self, networks: Iterable[Network]) -> None:
+        """Refuse networks that one container cannot be in at once.
+
+        Raises: NotPossible, also where what was possible when the network was made is not any more.
+        """
+        kinds = {network.apart: network.name for network in networks}
+        if len(kinds) > 1:
+            raise NotPossible(APART.format(apart=kinds[True], other=kinds[False]))
+        if kinds.get(True) and (why := self.sandbox.no_network_apart()):
+            raise NotPossible(GONE.format(name=kinds[True], why=why))
+
+    def _plug(self, container: Container, network: Network) -> Plug:
+        """Return the cable from a network to a container: in the first interface that is free."""
+        with self.lock:
+            used = self.interfaces.setdefault(container.id, {})
+            if network.id not in used:
+                used[network.id] = next(n for n in range(len(used) + 1) if n not in used.values())
+            number = used[network.id]
+        cable = f"v{container.id[:7]}{network.id[:7]}"
+        address = self.networks.address(network, container.id)
+        return Plug(network.bridge, network.gateway, network.prefix, cable, f"eth{number}", address)
+
+    def removed(self, network: Network) -> None:
+        """Take a network's bridge away."""
+        if network.apart:
+            self.sandbox.switch.unplug(network.bridge)
 
     def _beside(self, name: str) -> Place:
         """Return the place of a container that shares another one's network, its names and its host name."""
@@ -68,7 +111,12 @@ class Endpoints:
             raise Conflict(NOT_RUNNING.format(id=other.id))
         place = other.place
         hostname = place.hostname or other.config.get("Hostname") or other.id[:12]
-        return Place(place.mode, place.address, folder=place.folder or other.private, hostname=hostname)
+        shared = Place(place.mode, place.address, folder=place.folder or other.private, hostname=hostname)
+        running = other.running_now
+        if place.mode == "host" or running is None or running.spec.rung == "C":
+            return shared
+        shares = running.spec.shares or other.pid
+        return replace(shared, shares=shares, shares_as=running.spec.mapped)
 
     def _come(self, network: Network, container: Container, endpoint: Mapping[str, Any] | None = None) -> str:
         """Give a container its address in a network, and tell."""
@@ -110,6 +158,7 @@ class Endpoints:
         left = self.networks.release(id)
         with self.lock:
             self.told.pop(id, None)
+            self.interfaces.pop(id, None)
         self.refresh([network.name for network in left])
         return left
 
@@ -117,6 +166,7 @@ class Endpoints:
         """Put a container into one more network, also while it runs."""
         if network.name in PREDEFINED and endpoint.get("Aliases"):
             raise BadParameter(NO_ALIAS)
+        self._together([network, *(self.networks.get(name) for name in self.joined(container))])
         ends = {**self.joined(container), network.name: dict(endpoint)}
         left = [name for name in (container.networking or {}).get("Left") or [] if name != network.name]
         container.networking = {**(container.networking or {}), "EndpointsConfig": ends, "Left": left}
@@ -124,6 +174,8 @@ class Endpoints:
         if container.running:
             wanted = (endpoint.get("IPAMConfig") or {}).get("IPv4Address") or ""
             self.networks.address(network, container.id, wanted)
+            if network.apart:
+                self.sandbox.switch.plug(container.pid, self._plug(container, network))
             self.refresh([network.name])
         self.tell("connect", network, container.id)
 
@@ -133,6 +185,9 @@ class Endpoints:
         left = [*((container.networking or {}).get("Left") or []), network.name]
         container.networking = {**(container.networking or {}), "EndpointsConfig": ends, "Left": left}
         container.save()
+        if network.apart and container.running:
+            self.sandbox.switch.unplug(self._plug(container, network).cable)
+            self.interfaces[container.id].pop(network.id)
         self.networks.release(container.id, network)
         self.refresh([network.name], container)
         self.tell("disconnect", network, container.id)

@@ -102,7 +102,7 @@ def endpoints(daemon: Daemon, c: Container) -> dict[str, dict[str, Any]]:
         if known and c.running:
             found[name] |= {"NetworkID": known.id, "EndpointID": endpoint_id(known.id, c.id)}
         if known and c.running and address:
-            found[name] |= {"Gateway": known.gateway, "IPAddress": address, "IPPrefixLen": 16}
+            found[name] |= {"Gateway": known.gateway, "IPAddress": address, "IPPrefixLen": known.prefix}
     return found
 
 

@@ -54,7 +54,7 @@ def inspect(request: Request) -> Reply:
             "Name": c.name,
             "EndpointID": endpoint_id(found.id, c.id),
             "MacAddress": "",
-            "IPv4Address": f"{addresses[c.id]}/16" if c.id in addresses else "",
+            "IPv4Address": f"{addresses[c.id]}/{found.prefix}" if c.id in addresses else "",
             "IPv6Address": "",
         }
         for c in _members(daemon, found)
@@ -71,6 +71,7 @@ def create(request: Request) -> Reply:
     ):
         raise BadParameter("json: cannot unmarshal into Go struct field NetworkCreateRequest")
     ipam = body.get("IPAM") or {}
+    why = request.daemon.sandbox.no_network_apart() if body.get("Internal") else ""
     made = request.daemon.networks.create(
         name,
         driver=str(body.get("Driver") or ""),
@@ -79,10 +80,11 @@ def create(request: Request) -> Reply:
         labels=body.get("Labels") or {},
         options=body.get("Options") or {},
         internal=bool(body.get("Internal")),
+        apart=bool(body.get("Internal")) and not why,
         attachable=bool(body.get("Attachable")),
     )
     request.daemon.events.emit("network", "create", made.id, {"name": made.name, "type": made.driver})
-    warning = "This engine cannot cut a network off: --internal changes nothing." if made.internal else ""
+    warning = f"This engine cannot cut a network off, so --internal changes nothing: {why}" if why else ""
     return Json({"Id": made.id, "Warning": warning}, 201)
 
 
@@ -121,6 +123,7 @@ def remove(request: Request) -> Reply:
     """Answer `docker network rm`."""
     found = request.daemon.networks.get(request.names["name"])
     request.daemon.networks.remove(found, len(_members(request.daemon, found)))
+    request.daemon.endpoints.removed(found)
     request.daemon.events.emit("network", "destroy", found.id, {"name": found.name, "type": found.driver})
     return Plain()
 
@@ -137,6 +140,7 @@ def prune(request: Request) -> Reply:
         if n.name in PREDEFINED or used or unwanted or young or not matches_labels(n.labels, filters.get("label", [])):
             continue
         daemon.networks.remove(n)
+        daemon.endpoints.removed(n)
         removed.append(n.name)
     return Json({"NetworksDeleted": removed or None})
 

@@ -180,6 +180,7 @@ class Life:
             "mounts": tuple(mounts),
             "private": str(private),
             "network": net.mode,
+            **{"plugs": net.plugs, "switch": net.switch, "shares": net.shares, "shares_as": net.shares_as},
         }
         config = {**self.config, "Hostname": net.hostname or self.config.get("Hostname")}
         spec = arranged.spec(self.id, root_of(snapshot), process, config, self.host_config, **more)

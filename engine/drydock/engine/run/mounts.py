@@ -157,7 +157,7 @@ def _sys(spec: Spec, host: int, targets: Targets) -> None:
     place = targets.folder("/sys")
     flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY
     try:
-        if spec.network != "none":
+        if not spec.apart:
             raise PermissionError
         linux.mount("sysfs", place, "sysfs", flags)
     except OSError:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from drydock.engine.run.spec import Mount
+from drydock.engine.run.spec import Mount, Plug
 
 LOOPBACK = (
     ("127.0.0.1", "localhost"),
@@ -33,13 +33,17 @@ Line = tuple[str, str]  # an address, and its names
 class Place:
     """What a container that starts gets of the network: where it is, and whom it knows."""
 
-    mode: str = "host"  # "none": a network of its own with nothing in it; everything else: the machine's
+    mode: str = "host"  # "none": a network of its own with nothing in it; "apart": with plugs; else the machine's
     address: str = ""
     known: tuple[Line, ...] = ()  # the others, for /etc/hosts
     env: tuple[str, ...] = ()  # what a link tells
     folder: Path | None = None  # of the container whose network it shares, and with it these three files
     hostname: str = ""  # that container's
     machine: bool = False  # --network host: the machine's own /etc/hosts
+    plugs: tuple[Plug, ...] = ()
+    switch: int = 0
+    shares: int = 0  # the process whose network, apart from the machine's, it shares
+    shares_as: tuple[int, int] = (0, 0)  # that process's user and group
 
 
 def hosts(extra: Iterable[str], own: Iterable[Line] = ()) -> str:

@@ -115,11 +115,17 @@ def command(spec: Spec, process: Process) -> list[str]:
 
     The program is looked up here, inside the tree, since PRoot's own message is not Docker's.
     """
-    program = _find(spec, process)
+    found = _find(spec, process)
+    # By its own name where PRoot finds the same by PATH: a program may look at how it was called.
+    program = process.args[0] if found.endswith(f"/{process.args[0]}") and _has_path(process) else found
     user = ["-0"] if (process.uid, process.gid) == (0, 0) else ["-i", f"{process.uid}:{process.gid}"]
     binds = [part for one in _binds(spec) for part in ("-b", one)]
     front = [spec.proot[0], *spec.proot]
     return [*front, *user, "-r", spec.root.tree, "-w", process.cwd, *binds, program, *process.args[1:]]
+
+
+def _has_path(process: Process) -> bool:
+    return any(one.startswith("PATH=/") for one in process.env)
 
 
 def environment(process: Process, spec: Spec) -> Sequence[str]:

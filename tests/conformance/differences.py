@@ -40,6 +40,7 @@ DIFFERENCES: dict[str, Difference] = {
         "A program that changes its user goes on as the one it was: `su student` stays root.",
         "One user of the host is all that an ordinary user's namespace has; set*id is answered with success.",
         r"(?<=^owned\n)\w+$",
+        rungs="AB",
     ),
     "host-variable": Difference(
         "A container has a variable HOST, its address.",

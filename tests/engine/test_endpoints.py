@@ -135,21 +135,21 @@ def test_who_shares_a_containers_network_serves_at_its_published_port(rung):
 
 # Networks apart
 
+with_name_spaces = pytest.mark.parametrize("engine_on", ["A", "B"], indirect=True, scope="module")
 
-@pytest.fixture(params=["A", "B"])
-def apart(request, own, bare_busybox):
-    """docker-py on a rung where a network can be apart from the machine's, a network that is, and containers in it."""
-    with own("--rung", request.param) as engine, closing(docker.DockerClient(engine.url, timeout=60)) as client:
-        client.api.import_image_from_data(bare_busybox, repository="en-box", tag="latest")
-        network = client.networks.create("en-apart", internal=True)
-        if network.attrs["IPAM"]["Config"][0]["Subnet"].startswith("127."):
-            pytest.skip("this kernel gives an ordinary user no bridge")
 
-        def run(name, *command, network="en-apart", **more):
-            arguments = command or ("sleep", "600")
-            return client.containers.run(BOX, [*arguments], name=name, network=network, detach=True, **more)
+@pytest.fixture
+def apart(rung):
+    """docker-py, a network that is apart from the machine's, and what starts containers in it."""
+    network = rung.networks.create("en-apart", internal=True)
+    if network.attrs["IPAM"]["Config"][0]["Subnet"].startswith("127."):
+        pytest.skip("this kernel gives an ordinary user no network of his own")
 
-        yield client, network, run
+    def run(name, *command, network="en-apart", **more):
+        arguments = command or ("sleep", "600")
+        return rung.containers.run(BOX, [*arguments], name=name, network=network, detach=True, **more)
+
+    return rung, network, run
 
 
 def address_of(container, network="en-apart"):
@@ -170,6 +170,7 @@ def fetched(container, address, path="/index.html"):
 SERVE = ("sh", "-c", "mkdir /www; echo apart >/www/index.html; exec busybox httpd -f -p 80 -h /www")
 
 
+@with_name_spaces
 def test_containers_of_a_network_apart_reach_each_other_on_the_same_port_and_nobody_else(apart):
     _, network, run = apart
     one, other = run("en-one", *SERVE), run("en-other", *SERVE)
@@ -183,6 +184,7 @@ def test_containers_of_a_network_apart_reach_each_other_on_the_same_port_and_nob
     assert one.exec_run(["ls", "/sys/class/net"]).output.split() == [b"eth0", b"lo"]
 
 
+@with_name_spaces
 def test_one_network_apart_does_not_lead_into_another(apart):
     client, _, run = apart
     client.networks.create("en-second", internal=True)
@@ -192,6 +194,7 @@ def test_one_network_apart_does_not_lead_into_another(apart):
     assert one.exec_run(["busybox", "ip", "route", "add", there, "via", f"{there.rpartition('.')[0]}.1"]).exit_code
 
 
+@with_name_spaces
 def test_cables_are_laid_and_taken_away_while_a_container_runs(apart):
     client, network, run = apart
     ipam = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet="10.77.0.0/24")])
@@ -207,6 +210,7 @@ def test_cables_are_laid_and_taken_away_while_a_container_runs(apart):
         client.networks.get("bridge").connect(one)
 
 
+@with_name_spaces
 def test_a_network_apart_is_shared_by_programs_of_any_user(apart):
     _, _, run = apart
     first = run("en-first", *SERVE)
@@ -218,6 +222,7 @@ def test_a_network_apart_is_shared_by_programs_of_any_user(apart):
     assert beside.exec_run(["ls", "/sys/class/net"]).output.split() == [b"eth0", b"lo"]
 
 
+@with_name_spaces
 def test_an_ordinary_user_of_a_network_apart_may_take_a_low_port(apart):
     _, _, run = apart
     served = run("en-low", "busybox", "httpd", "-f", "-p", "80", "-h", "/etc", user="1000:7")

@@ -20,6 +20,7 @@ def service(kind=socket.SOCK_STREAM, address=ADDRESS, port=0):
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind((address, port))
         server.settimeout(20)
+        server.listen() if kind == socket.SOCK_STREAM else None
         answer = _connections if kind == socket.SOCK_STREAM else _datagrams
         thread = threading.Thread(target=answer, args=(server,), daemon=True)
         thread.start()
@@ -33,7 +34,6 @@ def service(kind=socket.SOCK_STREAM, address=ADDRESS, port=0):
 
 
 def _connections(server):
-    server.listen()
     with suppress(OSError):
         while True:
             connection, _ = server.accept()

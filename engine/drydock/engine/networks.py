@@ -1,8 +1,9 @@
 """Networks: names and addresses for containers, as far as an ordinary user can have them.
 
-A kernel gives an unprivileged user no bridge and no packet filter. So the containers of a network share the machine's
-own network; each has its own loopback address (on Linux all of 127.0.0.0/8 is there) and finds the others by name in
-/etc/hosts. `none` is a network without anything, where the kernel allows name spaces.
+A kernel gives an unprivileged user no way from a network of his own into the machine's. So the containers of a network
+share the machine's network; each has its own loopback address (on Linux all of 127.0.0.0/8 is there) and finds the
+others by name in /etc/hosts. An `--internal` network shall have no way out: where there are name spaces (rungs A and B)
+it is apart from the machine's, with a bridge and addresses of its own (run/switch.py). `none` has nothing at all.
 
 Source: moby/daemon/network.go, moby/libnetwork; the subnets follow Docker's 172.17, 172.18, ... with 127 in front.
 """

@@ -1,6 +1,7 @@
 """Names and places of containers in their networks, on every rung that executes."""
 
 import os
+import signal
 import socket
 import threading
 import urllib.request
@@ -8,7 +9,8 @@ from contextlib import closing, suppress
 
 import docker
 import pytest
-from drydock.engine.run import names
+from drydock.engine.run import Sandbox, names
+from own import alive
 
 BOX = "en-box:latest"
 # docker-py never closes the connections that attach and exec have taken over.
@@ -227,3 +229,22 @@ def test_an_ordinary_user_of_a_network_apart_may_take_a_low_port(apart):
     _, _, run = apart
     served = run("en-low", "busybox", "httpd", "-f", "-p", "80", "-h", "/etc", user="1000:7")
     assert fetched(served, "127.0.0.1", "/group") == b"root:x:0:\n"
+
+
+def test_a_switch_that_was_killed_is_begun_again(tmp_path):
+    sandbox = Sandbox(tmp_path, "A")
+    try:
+        if why := sandbox.no_network_apart():
+            pytest.skip(why)
+        first = sandbox.switch.start()
+        os.kill(first, signal.SIGKILL)
+        for _ in range(400):
+            if not alive(first):
+                break
+            threading.Event().wait(0.01)
+        assert sandbox.switch.start() not in (0, first)
+        sandbox.switch.unplug("nothing")
+        sandbox.launcher.close()
+        assert sandbox.switch.start() not in (0, first)
+    finally:
+        sandbox.close()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import threading
 from contextlib import suppress
@@ -70,29 +71,35 @@ class Switch:
     def close(self) -> None:
         """End the switch."""
         with self.lock:
-            if self._channel:
-                self._channel.close()
-            self._channel, self.pid = None, 0
+            self._forget()
 
     def _started(self) -> int:
+        if self._channel and select.select([self._channel], [], [], 0)[0]:
+            self._forget()  # it never speaks first, so this is its end: it was killed
         if self._channel is None:
             self._channel = self.launcher.switch()
             answer = frames.receive(self._channel)
             if answer is None or "error" in answer[0]:
-                self._channel.close()
-                self._channel = None
+                self._forget()
                 raise EngineError(NOT_HERE.format(why=answer[0]["error"] if answer else "it ended"))
             self.pid = int(answer[0]["pid"])
         return self.pid
 
+    def _forget(self) -> None:
+        if self._channel:
+            self._channel.close()
+        self._channel, self.pid = None, 0
+
     def _ask(self, message: dict[str, Any]) -> None:
         self._started()
         assert self._channel
-        frames.send(self._channel, message)
-        answer = frames.receive(self._channel)
+        try:
+            frames.send(self._channel, message)
+            answer = frames.receive(self._channel)
+        except OSError:
+            answer = None
         if answer is None:
-            self._channel.close()
-            self._channel, self.pid = None, 0
+            self._forget()
             raise EngineError(NOT_HERE.format(why="the process that held them has ended"))
         if "error" in answer[0]:
             raise EngineError(NOT_HERE.format(why=answer[0]["error"]))

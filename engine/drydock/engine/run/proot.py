@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from drydock.engine.run import linux, lookup
-from drydock.engine.run.mounts import DEVICES, LINKS
+from drydock.engine.run.mounts import DEVICES, LINKS, MTAB
 from drydock.engine.run.spec import Process, Spec
 
 
@@ -78,12 +78,30 @@ def mount_points(spec: Spec) -> list[str]:
         own = [("/proc", True), ("/sys", True), ("/dev", True), ("/.dockerenv", False)]
         own += [(one.target, Path(one.source).is_dir()) for one in spec.mounts if one.own]
         made = [made for path, folder in own for made in _make(root, path, folder)]
+        made += _link(root, *MTAB)
         for one in spec.mounts:
             _make(root, one.target, not one.source or Path(one.source).is_dir())
         _make(root, spec.process.cwd, True)
         return made
     finally:
         os.close(root)
+
+
+def _link(root: int, path: str, target: str) -> list[str]:
+    folder, _, name = path.strip("/").rpartition("/")
+    made = _make(root, folder, True)
+    try:
+        at = linux.open_in_root(root, folder)
+    except OSError:
+        return made  # no folder, whatever it is
+    try:
+        os.symlink(target, name, dir_fd=at)
+        made.append(f"{folder}/{name}")
+    except OSError:
+        pass  # the image has one
+    finally:
+        os.close(at)
+    return made
 
 
 def _make(root: int, path: str, folder: bool) -> list[str]:

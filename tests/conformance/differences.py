@@ -40,6 +40,7 @@ DIFFERENCES: dict[str, Difference] = {
         "A program that changes its user goes on as the one it was: `su student` stays root.",
         "One user of the host is all that an ordinary user's namespace has; set*id is answered with success.",
         r"(?<=^owned\n)\w+$",
+        rungs="AB",
     ),
     "host-variable": Difference(
         "A container has a variable HOST, its address.",
@@ -72,7 +73,7 @@ DIFFERENCES: dict[str, Difference] = {
     "limits": Difference(
         "Memory and CPU limits are written down, with a warning, and not enforced.",
         "They need cgroups, and cgroups need privileges.",
-        r"^(?:! WARNING: )?This engine has no privileges.*\n",
+        r"^(?:! WARNING: )?Your kernel does not support.*discarded\.\n",
         "",
     ),
     "swarm": Difference(
@@ -84,12 +85,6 @@ DIFFERENCES: dict[str, Difference] = {
         "Requests that make no sense get status 400 and words of their own.",
         "dockerd answers some with 500, as if the fault were its own, in the words of Go's libraries.",
         r"(?<=create )(?:500|400) .*(?:unexpected EOF|invalid JSON).*$|(?<=nonsense )\d+ .*$|(?<=limit=x )\d+ .*$",
-    ),
-    "init-layer": Difference(
-        "export does not list the empty files on which dockerd mounts /etc/hosts and the like.",
-        "They are no files of the image or of the program; here they are mounted over what the image has.",
-        r"^(?:-rwxr-xr-x 0/0 0 (?:\.dockerenv|etc/\w+(?:\.conf)?)|lrwxrwxrwx 0/0 0 etc/mtab -> /proc/mounts)\n",
-        "",
     ),
     "same-mode": Difference(
         "chmod to the mode that a file has writes no layer.",
@@ -103,6 +98,53 @@ DIFFERENCES: dict[str, Difference] = {
         "overlay breaks hard links between layers; in a working tree they are one file, as on any disk.",
         r"(?<=^layer 3\n)(?:  srv.*\n)+",
         rungs="BC",
+    ),
+    "own-processes": Difference(
+        "On rung C a program is not process 1, so signals that the kernel keeps from process 1 end it.",
+        "PRoot changes paths and nothing else: process numbers of one's own need a name space.",
+        r"^\[exit 1(?:37|43)\]\n|^\d+\n(?=fd$)|(?<=^box\n)\d+$",
+        "",
+        rungs="C",
+    ),
+    "tmpfs-sizes": Difference(
+        "On rung C a tmpfs and /dev/shm are folders on the disk: their size is the disk's.",
+        "Mounting takes a name space; PRoot shows a folder in the place.",
+        r"^(?:full|64|1024|16384|65536|\d{7,})\n",
+        "",
+        rungs="C",
+    ),
+    "read-only-words": Difference(
+        "On rung C a write to what is read-only fails with `Permission denied`.",
+        "Landlock refuses it there, not a mount, and has its own error number.",
+        r"(?<=: )(?:Read-only file system|Permission denied)$",
+        rungs="C",
+    ),
+    "read-only-in-tmp": Difference(
+        "On rung C with PRoot 5.1, what lies in the machine's /tmp can be written although it is mounted read-only.",
+        "PRoot before 5.2 needs /tmp for itself, and Landlock cannot take back below a folder what it allowed there.",
+        r"^! (?:sh: can't create /s/no|touch: /b/x): .*\n\[exit 1\]\n|^no\n",
+        "",
+        rungs="C",
+    ),
+    "interfaces-seen": Difference(
+        "On rung C a container without a network sees the machine's interfaces in /sys; it can open no socket.",
+        "There is no network name space: a filter refuses internet sockets, the loopback's too.",
+        r"^(?:[a-z]+\d+|(?:veth|br-|docker|virbr|en|wl)\w+)\n|^loopback\n|^! ping: .*\n",
+        "",
+        rungs="C",
+    ),
+    "working-folder-variable": Difference(
+        "On rung C a program has the variable PWD.",
+        "PRoot sets it for every program that it starts.",
+        r"^PWD=/\n",
+        "",
+        rungs="C",
+    ),
+    "engines-own-user": Difference(
+        "On rung C with PRoot 5.1, a file given to the user ID that the engine runs as is root's in the layer.",
+        "That PRoot puts the real user's ID in the place of root's before anybody can see which was meant.",
+        r"\b(?:1000|0)(?=:33 )",
+        rungs="C",
     ),
 }
 

@@ -1,16 +1,13 @@
 """Volumes, networks, published ports and mounts as objects: no server, no container."""
 
 import json
-import socket
-import threading
 from types import SimpleNamespace
 
 import pytest
 from drydock.engine.api.mounts import bind, mounts
-from drydock.engine.errors import BadParameter, Conflict, EngineError, Forbidden, NotFound, NotPossible
+from drydock.engine.errors import BadParameter, Conflict, Forbidden, NotFound, NotPossible
 from drydock.engine.events import Events
 from drydock.engine.networks import Networks
-from drydock.engine.ports import Ports
 from drydock.engine.volumes import ANONYMOUS, Volumes
 
 
@@ -183,69 +180,3 @@ def test_a_cut_off_write_leaves_the_old_networks(networks):
     networks.path.with_suffix(".new").write_text('[{"name": "ha')
     assert Networks(networks.path).get("web")
     assert json.loads(networks.path.read_text())
-
-
-# Ports
-
-
-@pytest.fixture
-def service():
-    """Something in a container that answers each connection with what it was sent, in capitals."""
-    with socket.create_server(("127.0.0.9", 0)) as server:
-
-        def serve():
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection:
-                    while data := connection.recv(4096):
-                        connection.sendall(data.upper())
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield server.getsockname()
-        server.shutdown(socket.SHUT_RDWR)
-
-
-def test_a_listener_carries_both_ways_and_ends_with_its_container(service):
-    ports = Ports()
-    address, inner = service
-    port = f"{inner}/tcp"
-    ports.publish("c1", address, {port: [{"HostIp": "127.0.0.1", "HostPort": ""}]}, {port: None})
-    (place,) = ports.shown("c1")[port]
-    outer = ("127.0.0.1", int(place["HostPort"]))
-    with socket.create_connection(outer, timeout=20) as client:
-        client.sendall(b"hello")
-        client.shutdown(socket.SHUT_WR)
-        assert client.makefile("rb").read() == b"HELLO"
-    ports.release("c1")
-    assert ports.shown("c1") == {}
-    with pytest.raises(OSError):
-        socket.create_connection(outer, timeout=20).close()
-
-
-def test_of_two_ports_one_taken_none_stays_published():
-    ports = Ports()
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        bindings = {
-            "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}],
-            "81/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(taken.getsockname()[1])}],
-        }
-        with pytest.raises(EngineError, match="port is already allocated"):
-            ports.publish("c1", "127.0.0.9", bindings, bindings)
-    assert ports.shown("c1") == {}
-
-
-@pytest.mark.parametrize(
-    ("port", "binding", "error"),
-    [
-        ("80/tcp", {"HostPort": "x"}, BadParameter),
-        ("80/tcp", {"HostPort": "70000"}, BadParameter),
-        ("80/tcp", {"HostIp": "::1"}, NotPossible),
-        ("53/udp", {"HostPort": "5300"}, NotPossible),
-    ],
-)
-def test_a_port_that_cannot_be_published_says_why(port, binding, error):
-    with pytest.raises(error):
-        Ports().publish("c1", "127.0.0.9", {port: [binding]}, {port: None})

@@ -119,4 +119,4 @@ def test_version_and_info_say_honestly_what_answers(docker):
     assert "Drydock engine 0.1, rung " in docker("version").stdout
     said = docker("info")
     assert "Storage Driver: drydock" in said.stdout and "Operating System: " in said.stdout
-    assert "not enforced" in said.stdout + said.stderr
+    assert "not enforced" in said.stdout + said.stderr and "No memory limit support" in said.stdout + said.stderr

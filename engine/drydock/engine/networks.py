@@ -1,8 +1,9 @@
 """Networks: names and addresses for containers, as far as an ordinary user can have them.
 
-A kernel gives an unprivileged user no bridge and no packet filter. So the containers of a network share the machine's
-own network; each has its own loopback address (on Linux all of 127.0.0.0/8 is there) and finds the others by name in
-/etc/hosts. `none` is a network without anything, where the kernel allows name spaces.
+A kernel gives an unprivileged user no way from a network of his own into the machine's. So the containers of a network
+share the machine's network; each has its own loopback address (on Linux all of 127.0.0.0/8 is there) and finds the
+others by name in /etc/hosts. An `--internal` network shall have no way out: where there are name spaces (rungs A and B)
+it is apart from the machine's, with a bridge and addresses of its own (run/switch.py). `none` has nothing at all.
 
 Source: moby/daemon/network.go, moby/libnetwork; the subnets follow Docker's 172.17, 172.18, ... with 127 in front.
 """
@@ -13,7 +14,7 @@ import ipaddress
 import json
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,10 +46,27 @@ class Network:
     internal: bool = False
     attachable: bool = False
 
+    own_subnet: bool = False  # it was chosen by who made the network
+
     @property
     def gateway(self) -> str:
         """Return the address that stands for the machine itself."""
-        return self.subnet.replace(".0.0/16", ".0.1")
+        return next(_hosts(self.subnet, 1)) if self.subnet else ""
+
+    @property
+    def prefix(self) -> int:
+        """Return how many bits of an address are the network's."""
+        return int(self.subnet.partition("/")[2] or 0)
+
+    @property
+    def apart(self) -> bool:
+        """Return whether it is not the machine's own network: its containers reach each other and nobody else."""
+        return bool(self.subnet) and not self.subnet.startswith("127.")
+
+    @property
+    def bridge(self) -> str:
+        """Return the name of its bridge in the switch."""
+        return f"br-{self.id[:12]}"
 
     def json(self, containers: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the network as `docker network inspect` shows it."""
@@ -97,7 +115,9 @@ class Networks:
         driver = wanted.pop("driver", "") or "bridge"
         if driver not in DRIVERS:
             raise NotFound(NO_DRIVER.format(driver=driver[:80]))
-        if wanted.pop("ipam", None):
+        apart = bool(wanted.pop("apart", False))
+        asked = wanted.pop("ipam", None) or []
+        if asked and not apart:
             raise NotPossible(WANTED.format(what="a subnet of your own"))
         if wanted.pop("ipv6", False):
             raise NotPossible(WANTED.format(what="IPv6"))
@@ -106,7 +126,8 @@ class Networks:
         with self.lock:
             if any(n.name == name for n in self.networks):
                 raise Conflict(f"network with name {name} already exists")
-            made = Network(name, secrets.token_hex(32), _now(), driver, self._subnet(), **wanted)
+            subnet = self._asked(asked) if asked else self._subnet("172." if apart else "127.")
+            made = Network(name, secrets.token_hex(32), _now(), driver, subnet, own_subnet=bool(asked), **wanted)
             self.networks.append(made)
             self._write()
             return made
@@ -158,7 +179,9 @@ class Networks:
                 return ""
             if wanted:
                 _check(wanted, network, taken)
-            address = wanted or next(a for a in _hosts(network.subnet) if a not in taken)
+            address = wanted or next((a for a in _hosts(network.subnet) if a not in taken), "")
+            if not address:
+                raise Conflict("no available IPv4 addresses on this network's address pools")
             taken[address] = container
             return address
 
@@ -181,13 +204,34 @@ class Networks:
             taken = self.taken.get(network.id, {}) if network.subnet else {}
             return {owner: address for address, owner in taken.items()}
 
-    def _subnet(self) -> str:
+    def _subnet(self, begin: str) -> str:
         used = {n.subnet for n in self.networks}
-        free = (f"127.{n}.0.0/16" for n in range(FIRST, LAST) if f"127.{n}.0.0/16" not in used)
-        found = next(free, "")
+        free = (f"{begin}{n}.0.0/16" for n in range(FIRST, LAST if begin == "127." else 32))
+        found = next((one for one in free if one not in used), "")
         if not found:
             raise Conflict("could not find an available, non-overlapping IPv4 address pool among the defaults")
         return found
+
+    def _asked(self, asked: Sequence[Mapping[str, Any]]) -> str:
+        """Return the subnet that was asked for.
+
+        Raises: BadParameter, NotPossible, Forbidden where another network has it.
+        """
+        subnet, more = str(asked[0].get("Subnet") or ""), set(asked[0]) - {"Subnet", "Gateway"}
+        try:
+            wanted = ipaddress.IPv4Network(subnet)
+        except ValueError:
+            raise BadParameter(f"invalid subnet {subnet[:40]} : it should be an IPv4 address and a prefix") from None
+        gateway = str(asked[0].get("Gateway") or "")
+        if len(asked) > 1 or any(asked[0][key] for key in more) or not 8 <= wanted.prefixlen <= 29:
+            raise NotPossible(WANTED.format(what="more than one subnet, of 8 to 29 bits"))
+        if gateway not in ("", str(wanted[1])):
+            raise NotPossible(WANTED.format(what="a gateway other than the subnet's first address"))
+        if wanted.is_loopback or any(
+            n.subnet and wanted.overlaps(ipaddress.ip_network(n.subnet)) for n in self.networks
+        ):
+            raise Forbidden("Pool overlaps with other one on this address space")
+        return subnet
 
     def _read(self) -> list[Network]:
         try:
@@ -202,10 +246,14 @@ class Networks:
         beside.replace(self.path)
 
 
-def _hosts(subnet: str) -> Any:
-    """Return the addresses of a subnet that a container may have: .0.1 is the machine's."""
-    start = subnet.removesuffix(".0.0/16")
-    return (f"{start}.{n // 256}.{n % 256}" for n in range(2, 65535))
+def _hosts(subnet: str, first: int = 2) -> Iterator[str]:
+    """Return the addresses of a subnet that a container may have: the first one is the machine's, or the bridge's.
+
+    >>> next(_hosts("127.18.0.0/16")), next(_hosts("10.7.0.0/24", 1))
+    ('127.18.0.2', '10.7.0.1')
+    """
+    whole = ipaddress.IPv4Network(subnet)
+    return (str(whole[n]) for n in range(first, whole.num_addresses - 1))
 
 
 def _check(wanted: str, network: Network, taken: Mapping[str, str]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
+import json
 import tarfile
 from typing import Any
 
@@ -25,7 +27,25 @@ def packed(*members: tuple[str, bytes | None, dict[str, Any]], mode: str = "w") 
     return out.getvalue()
 
 
+def image(name: str, architecture: str) -> bytes:
+    """Return an archive, as `docker load` takes it, of an image for another kind of machine."""
+    layer = packed(("hello", b"no program\n", {"mode": 0o755}))
+    rootfs = {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]}
+    config = {
+        "architecture": architecture,
+        "os": "linux",
+        "rootfs": rootfs,
+        "config": {"Labels": {"drydock-conf": "1"}},
+    }
+    raw = json.dumps(config | {"history": [{"created_by": "by hand"}]}).encode()
+    files = {f"{hashlib.sha256(raw).hexdigest()}.json": raw, "layer.tar": layer}
+    manifest = [{"Config": next(iter(files)), "RepoTags": [name], "Layers": ["layer.tar"]}]
+    files["manifest.json"] = json.dumps(manifest).encode()
+    return packed(*((path, body, {}) for path, body in files.items()))
+
+
 TARS = {
+    "platform-foreign/arm.tar": image("conf-arm:latest", "arm64"),
     "add-tar/a.tar": packed(
         ("d/", None, {"type": tarfile.DIRTYPE, "mode": 0o750, "uid": 5, "gid": 6}),
         ("d/plain", b"plain\n", {"mode": 0o640, "uid": 7, "gid": 8, "uname": "nobody", "gname": "nogroup"}),

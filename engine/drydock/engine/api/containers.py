@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from drydock.engine import linked
 from drydock.engine.api import hostconfig
 from drydock.engine.api.inspection import inspect, summary
 from drydock.engine.api.mounts import mounts
 from drydock.engine.api.times import moment
 from drydock.engine.api.wire import Json, Plain, Reply, Request, matches_labels
 from drydock.engine.errors import BadParameter, Conflict, EngineError, NotFound
+from drydock.engine.images import platforms
 
 if TYPE_CHECKING:
     from drydock.engine.daemon import Daemon
@@ -24,6 +26,7 @@ LIST_FILTERS = (
     *("ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation"),
     *("label", "name", "network", "publish", "since", "status", "volume"),
 )
+PLATFORM = (1, 41)  # the first version of the API in which create takes a platform
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 NOT_ABSOLUTE = "the working directory '{folder}' is invalid, it needs to be an absolute path"
 NO_CONFIG = "Config cannot be empty in order to create a container"
@@ -41,17 +44,25 @@ def create(request: Request) -> Reply:
     if not (host.get("NetworkMode") or "").startswith("container:"):
         _endpoints(networking)
     image = daemon.images.get(body.get("Image") or "")
+    wanted = request.text("platform") if request.version >= PLATFORM else ""
+    if wanted and not platforms.parse(wanted).runs(platforms.of(image.config)):
+        told = {"name": body["Image"], "wanted": platforms.parse(wanted), "actual": platforms.of(image.config)}
+        raise NotFound(platforms.MISMATCH.format(**told))
     folder = body.get("WorkingDir") or ""
     if folder and not folder.startswith("/"):
         raise BadParameter(NOT_ABSOLUTE.format(folder=folder[:200]))
     whole = hostconfig.host(host)
+    hostconfig.check_network(body, whole)
+    networking["Linked"] = linked.parsed(daemon.containers, whole["Links"] or ())
+    whole["Links"] = None  # shown by inspect with the names that the containers have then
     places = mounts(daemon, body, whole, image.config.get("config") or {})
     try:
         made = daemon.containers.create(request.text("name"), body, whole, networking, places, image)
     except EngineError:
         _undo(daemon, places)
         raise
-    return Json({"Id": made.id, "Warnings": hostconfig.warnings(whole)}, 201)
+    foreign = platforms.foreign(image.config) if not wanted else ""
+    return Json({"Id": made.id, "Warnings": [*hostconfig.warnings(whole), *filter(None, [foreign])]}, 201)
 
 
 def _part(body: dict[str, Any], key: str) -> dict[str, Any]:
@@ -136,7 +147,7 @@ def _volume(c: Container, values: list[str]) -> bool:
 
 
 def _network(daemon: Daemon, c: Container, values: list[str]) -> bool:
-    names = daemon.joined(c)
+    names = daemon.endpoints.joined(c)
     ids = [n.id for n in daemon.networks.all() if n.name in names]
     return any(value in names or any(id.startswith(value) for id in ids) for value in values)
 

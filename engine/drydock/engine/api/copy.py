@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from drydock.engine.api import mounted
 from drydock.engine.api.mounted import Place
+from drydock.engine.api.times import moment
 from drydock.engine.api.wire import Json, Plain, Reply, Request, Stream
 from drydock.engine.errors import BadParameter, EngineError, NotFound
+from drydock.engine.run import names
+from drydock.engine.snapshots import stubs
 
 if TYPE_CHECKING:
     from drydock.engine.run import Container
@@ -57,7 +60,7 @@ def get(request: Request) -> Reply:
         name = "." if path.endswith("/.") else posixpath.basename(posixpath.normpath(path))
         chunks = mounted.packed(place.found(_follows(path), told), name)
     else:
-        chunks = _packed(_view(found), path)
+        chunks = _packed(_seen(found), path)
     found.tell("archive-path")
     return Stream(chunks, TAR, headers=headers)
 
@@ -75,7 +78,7 @@ def put(request: Request) -> Reply:
 
 
 def _unpack(found: Container, path: str, request: Request, told: str) -> None:
-    entry = _view(found).lookup(path)
+    entry = _seen(found).lookup(path)
     if entry is None:
         raise NotFound(told)
     if entry.kind != "directory":
@@ -94,7 +97,7 @@ def changes(request: Request) -> Reply:
 def export(request: Request) -> Reply:
     """Answer `docker export`: the whole file system as a tar."""
     found = request.daemon.containers.get(request.names["name"])
-    return Stream(_packed(_view(found), "/"), TAR)
+    return Stream(_packed(stubs.view(found.snapshot, found.journal, moment(found.created) or 0), "/"), TAR)
 
 
 def _path(request: Request) -> str:
@@ -104,8 +107,11 @@ def _path(request: Request) -> str:
     return path
 
 
-def _view(found: Container) -> View:
-    shown: View = found.snapshot.view(found.journal)
+def _seen(found: Container) -> View:
+    """Return the files as `docker cp` sees them: with the files that are mounted in /etc, once it has been started."""
+    taken = {place["Destination"] for place in found.mounts}
+    mounted = {path.lstrip("/"): body for path, body in names.contents(found.private).items() if path not in taken}
+    shown: View = stubs.view(found.snapshot, found.journal, moment(found.created) or 0, mounted)
     return shown
 
 
@@ -125,7 +131,7 @@ def _about(found: Container, path: str, told: str) -> dict[str, str]:
         size, mode, mtime, link = mounted.status(place.found(_follows(path), told))
         kind = next((word for word, bits in KINDS.items() if stat.S_IFMT(mode) == bits), "file")
         return _header(name, size, go_mode(mode & 0o7777, kind), mtime, link)
-    view = _view(found)
+    view = _seen(found)
     entry = view.lookup(path, follow=_follows(path))
     if entry is None or (path.endswith("/") and entry.kind != "directory"):
         raise NotFound(told)

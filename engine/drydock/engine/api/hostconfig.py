@@ -5,6 +5,7 @@ Source: moby/api/types/container/hostconfig.go, config.go
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,8 +55,23 @@ CONFIG: dict[str, Any] = {
     "Env": [],
     "Labels": {},
 }
-LIMITS = {"Memory": "memory", "NanoCpus": "CPU", "CpuQuota": "CPU", "CpuShares": "CPU", "PidsLimit": "process"}
-UNENFORCED = "This engine has no privileges, so the {what} limit is written down but not enforced."
+MISSING = "Your kernel does not support {what}"
+NO_CFS = "CPU CFS scheduler. CPU period/quota discarded."
+# What needs cgroups, which an ordinary user seldom has: dockerd's words where the kernel has none. `--cpus`, which it
+# refuses there, runs without the limit here; `--cpuset-cpus` is kept, by the scheduler's affinity.
+LIMITS = {
+    "Memory": "memory limit capabilities or the cgroup is not mounted. Limitation discarded.",
+    "MemoryReservation": "memory soft limit capabilities or the cgroup is not mounted. Limitation discarded.",
+    "PidsLimit": "PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.",
+    "NanoCpus": NO_CFS,
+    "CpuShares": "CPU shares or the cgroup is not mounted. Shares discarded.",
+    "CpuPeriod": NO_CFS,
+    "CpuQuota": NO_CFS,
+    "CpusetMems": "cpuset or the cgroup is not mounted. Cpuset discarded.",
+    "BlkioWeight": "Block I/O weight or the cgroup is not mounted. Weight discarded.",
+}
+CPUS = "Range of CPUs is from 0.01 to {n}.00, as there are only {n} CPUs available"
+LINKS = "conflicting options: {kind} can't be used with links. This would result in undefined behavior"
 LEAST_MEMORY = 6 << 20
 POLICIES = ("no", "always", "on-failure", "unless-stopped")
 LOG_DRIVERS = ("", "json-file", "local", "none")
@@ -98,6 +114,8 @@ def host(given: Mapping[str, Any]) -> dict[str, Any]:
         found["MemorySwappiness"] = None
     if 0 < found["Memory"] < LEAST_MEMORY:
         raise BadParameter("Minimum memory limit allowed is 6MB")
+    if not 0 <= found["NanoCpus"] <= (have := len(os.sched_getaffinity(0))) * 10**9:
+        raise BadParameter(CPUS.format(n=have))
     return found
 
 
@@ -119,14 +137,43 @@ def check(config: Mapping[str, Any]) -> None:
             raise BadParameter(f"json: cannot unmarshal a list of other than objects into Go struct field .{key}")
 
 
+def check_network(config: Mapping[str, Any], host_config: Mapping[str, Any]) -> None:
+    """Refuse what makes no sense together: whoever shares another's network has its name and ports, too.
+
+    Source: moby v20.10 runconfig/hostconfig_unix.go, errors.go. Raises: BadParameter.
+    """
+    mode = host_config["NetworkMode"]
+    if host_config["UTSMode"] == "host" and config.get("Hostname"):
+        raise BadParameter("conflicting options: hostname and the UTS mode")
+    if mode == "host" and host_config["Links"]:
+        raise BadParameter(LINKS.format(kind="host type networking"))
+    if not mode.startswith("container:"):
+        return
+    if not mode.removeprefix("container:"):
+        raise BadParameter("Invalid network mode: invalid container format container:<name|id>")
+    if host_config["Links"]:
+        raise BadParameter(LINKS.format(kind="container type network"))
+    given = {
+        "hostname and the network mode": config.get("Hostname"),
+        "dns and the network mode": host_config["Dns"],
+        "custom host-to-IP mapping and the network mode": host_config["ExtraHosts"],
+        "port publishing and the container type network mode": host_config["PortBindings"]
+        or host_config["PublishAllPorts"],
+        "port exposing and the container type network mode": config.get("ExposedPorts"),
+    }
+    for what, wanted in given.items():
+        if wanted:
+            raise BadParameter(f"conflicting options: {what}")
+
+
 def warnings(host_config: Mapping[str, Any]) -> list[str]:
-    """Return what a client must know: limits that this engine cannot enforce.
+    """Return what a client must know: limits that this engine cannot enforce, and only writes down.
 
     >>> warnings({"Memory": 1024})
-    ['This engine has no privileges, so the memory limit is written down but not enforced.']
+    ['Your kernel does not support memory limit capabilities or the cgroup is not mounted. Limitation discarded.']
     """
-    words = dict.fromkeys(word for key, word in LIMITS.items() if (host_config.get(key) or 0) > 0)
-    found = [UNENFORCED.format(what=word) for word in words]
+    wanted = [words for key, words in LIMITS.items() if host_config.get(key) and host_config[key] != -1]
+    found = [MISSING.format(what=words) for words in dict.fromkeys(wanted)]
     if host_config.get("Privileged"):
         found.append("This engine has no privileges to give: --privileged changes nothing.")
     return found

@@ -13,7 +13,8 @@ from drydock.engine.api.registries import credentials
 from drydock.engine.api.streams import progress
 from drydock.engine.api.times import moment
 from drydock.engine.api.wire import Json, Plain, Reply, Request, Stream, matches_labels, truth
-from drydock.engine.errors import NotFound, NotPossible
+from drydock.engine.errors import BadParameter, NotFound, NotPossible
+from drydock.engine.images import platforms
 
 if TYPE_CHECKING:
     from drydock.engine.daemon import Daemon
@@ -226,12 +227,15 @@ def load(request: Request) -> Reply:
 
 def create(request: Request) -> Reply:
     """Answer `docker import`, and `docker pull`, which asks at the same path."""
+    platform = platforms.parse(request.text("platform") or "linux")
     if request.text("fromImage"):
         return pull(request)
     if request.text("fromSrc") != "-":
         raise NotPossible(
             "this engine imports from a file or from standard input, not from an address. Download it first"
         )
+    if platform.os != "linux":
+        raise BadParameter("operating system is not supported")
     return Stream(progress(_import(request)))
 
 

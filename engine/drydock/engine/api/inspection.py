@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from drydock.engine import linked
 from drydock.engine.api.hostconfig import CONFIG
 from drydock.engine.api.times import moment
-from drydock.engine.daemon import network_mode
+from drydock.engine.endpoints import network_mode
 
 if TYPE_CHECKING:
     from drydock.engine.daemon import Daemon
@@ -44,7 +45,7 @@ def inspect(daemon: Daemon, c: Container, size: bool = False) -> dict[str, Any]:
         "Platform": "linux",
         **dict.fromkeys(("MountLabel", "ProcessLabel", "AppArmorProfile"), ""),
         "ExecIDs": list(getattr(c, "exec_ids", [])) or None,
-        "HostConfig": c.host_config,
+        "HostConfig": {**c.host_config, "Links": linked.shown(daemon.containers, c)},
         "GraphDriver": {"Data": None, "Name": "drydock"},
         "Mounts": places(c),
         "Config": {"Hostname": c.id[:12], **CONFIG, **c.config},
@@ -87,7 +88,7 @@ def network_settings(daemon: Daemon, c: Container) -> dict[str, Any]:
 def endpoints(daemon: Daemon, c: Container) -> dict[str, dict[str, Any]]:
     """Return the container's place in each of its networks."""
     found = {}
-    for name, asked in daemon.joined(c).items():
+    for name, asked in daemon.endpoints.joined(c).items():
         found[name] = {
             "IPAMConfig": asked.get("IPAMConfig"),
             "Links": asked.get("Links"),
@@ -101,7 +102,7 @@ def endpoints(daemon: Daemon, c: Container) -> dict[str, dict[str, Any]]:
         if known and c.running:
             found[name] |= {"NetworkID": known.id, "EndpointID": endpoint_id(known.id, c.id)}
         if known and c.running and address:
-            found[name] |= {"Gateway": known.gateway, "IPAddress": address, "IPPrefixLen": 16}
+            found[name] |= {"Gateway": known.gateway, "IPAddress": address, "IPPrefixLen": known.prefix}
     return found
 
 

@@ -41,7 +41,7 @@ def _passes(daemon: Daemon, n: Network, filters: dict[str, list[str]]) -> bool:
 
 
 def _members(daemon: Daemon, n: Network) -> list[Any]:
-    return [c for c in daemon.containers.all() if c.running and n.name in daemon.joined(c)]
+    return [c for c in daemon.containers.all() if c.running and n.name in daemon.endpoints.joined(c)]
 
 
 def inspect(request: Request) -> Reply:
@@ -54,7 +54,7 @@ def inspect(request: Request) -> Reply:
             "Name": c.name,
             "EndpointID": endpoint_id(found.id, c.id),
             "MacAddress": "",
-            "IPv4Address": f"{addresses[c.id]}/16" if c.id in addresses else "",
+            "IPv4Address": f"{addresses[c.id]}/{found.prefix}" if c.id in addresses else "",
             "IPv6Address": "",
         }
         for c in _members(daemon, found)
@@ -71,6 +71,7 @@ def create(request: Request) -> Reply:
     ):
         raise BadParameter("json: cannot unmarshal into Go struct field NetworkCreateRequest")
     ipam = body.get("IPAM") or {}
+    why = request.daemon.sandbox.no_network_apart() if body.get("Internal") else ""
     made = request.daemon.networks.create(
         name,
         driver=str(body.get("Driver") or ""),
@@ -79,10 +80,11 @@ def create(request: Request) -> Reply:
         labels=body.get("Labels") or {},
         options=body.get("Options") or {},
         internal=bool(body.get("Internal")),
+        apart=bool(body.get("Internal")) and not why,
         attachable=bool(body.get("Attachable")),
     )
     request.daemon.events.emit("network", "create", made.id, {"name": made.name, "type": made.driver})
-    warning = "This engine cannot cut a network off: --internal changes nothing." if made.internal else ""
+    warning = f"This engine cannot cut a network off, so --internal changes nothing: {why}" if why else ""
     return Json({"Id": made.id, "Warning": warning}, 201)
 
 
@@ -94,16 +96,15 @@ def connect(request: Request) -> Reply:
     endpoint = body.get("EndpointConfig") or {}
     if not isinstance(endpoint, dict):
         raise BadParameter("json: cannot unmarshal into Go struct field NetworkConnect.EndpointConfig")
-    if network.name in daemon.joined(container):
+    if network.name in daemon.endpoints.joined(container):
         raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
-    if network.name == "host" or any(name in ("host", "none") for name in daemon.joined(container)):
+    if network.name == "host" or any(name in ("host", "none") for name in daemon.endpoints.joined(container)):
         raise BadParameter(
             "container cannot be connected to multiple networks with one of the networks in private (none) mode"
             if network.name != "host"
             else "container cannot be connected to host network"
         )
-    daemon.join(container, network, endpoint)
-    daemon.tell_network("connect", network, container.id)
+    daemon.endpoints.connect(container, network, endpoint)
     return Plain(status=200)
 
 
@@ -112,10 +113,9 @@ def disconnect(request: Request) -> Reply:
     daemon, body = request.daemon, request.json()
     network = daemon.networks.get(request.names["name"])
     container = daemon.containers.get(str(body.get("Container") or ""))
-    if network.name not in daemon.joined(container):
+    if network.name not in daemon.endpoints.joined(container):
         raise Forbidden(f"container {container.id} is not connected to the network {network.name}")
-    daemon.leave(container, network)
-    daemon.tell_network("disconnect", network, container.id)
+    daemon.endpoints.disconnect(container, network)
     return Plain(status=200)
 
 
@@ -123,6 +123,7 @@ def remove(request: Request) -> Reply:
     """Answer `docker network rm`."""
     found = request.daemon.networks.get(request.names["name"])
     request.daemon.networks.remove(found, len(_members(request.daemon, found)))
+    request.daemon.endpoints.removed(found)
     request.daemon.events.emit("network", "destroy", found.id, {"name": found.name, "type": found.driver})
     return Plain()
 
@@ -135,10 +136,11 @@ def prune(request: Request) -> Reply:
     for n in daemon.networks.all():
         unwanted = any(matches_labels(n.labels, [each]) for each in filters.get("label!", []))
         young = any((moment(n.created) or 0) >= (moment(text) or 0) for text in filters.get("until", []))
-        used = any(n.name in daemon.joined(c) for c in daemon.containers.all())
+        used = any(n.name in daemon.endpoints.joined(c) for c in daemon.containers.all())
         if n.name in PREDEFINED or used or unwanted or young or not matches_labels(n.labels, filters.get("label", [])):
             continue
         daemon.networks.remove(n)
+        daemon.endpoints.removed(n)
         removed.append(n.name)
     return Json({"NetworksDeleted": removed or None})
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 KEEP_AWAY = {"Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "no-cache"}
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}  # Go's words for uname's
 NO_LIMITS = "Memory and CPU limits are written down, not enforced: that needs cgroups, and they need privileges"
+NOT_THERE = tuple(  # as dockerd says it, for those who look for its words
+    f"WARNING: No {what} support"
+    for what in ("memory limit", "swap limit", "cpu cfs quota", "cpu cfs period", "cpu shares")
+)
 NO_WALL = "Rung {letter}: containers see the machine's network; this is no security boundary"
 NOTHING_RUNS = "Rung D: nothing can be executed here. Images can be loaded, inspected, built from the cache"
 EVENT_FILTERS = ("container", "daemon", "event", "image", "label", "network", "scope", "type", "volume")
@@ -83,7 +87,8 @@ def info(request: Request) -> Reply:
                 "Authorization": None,
                 "Log": ["json-file"],
             },
-            **dict.fromkeys(("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet"), False),
+            **dict.fromkeys(("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares"), False),
+            "CPUSet": True,
             **dict.fromkeys(("KernelMemory", "KernelMemoryTCP"), False),
             **dict.fromkeys(("PidsLimit", "OomKillDisable", "Debug", "ExperimentalBuild", "LiveRestoreEnabled"), False),
             **dict.fromkeys(("IPv4Forwarding", "BridgeNfIptables", "BridgeNfIp6tables"), True),
@@ -120,7 +125,7 @@ def info(request: Request) -> Reply:
             "RuncCommit": {"ID": "", "Expected": ""},
             "InitCommit": {"ID": "", "Expected": ""},
             "SecurityOptions": security(letter),
-            "Warnings": [NOTHING_RUNS if letter == "D" else NO_WALL.format(letter=letter), NO_LIMITS],
+            "Warnings": [NOTHING_RUNS if letter == "D" else NO_WALL.format(letter=letter), NO_LIMITS, *NOT_THERE],
         }
     )
 

@@ -24,7 +24,7 @@ from drydock.engine.build.request import Request, checked_tags
 from drydock.engine.build.settings import Settings
 from drydock.engine.build.step import PullBase, RunStep, Site, Step, no_registry
 from drydock.engine.errors import BadParameter, EngineError
-from drydock.engine.images import Catalogue, Record
+from drydock.engine.images import Catalogue, Record, platforms
 from drydock.engine.snapshots import Layers, Snapshots
 from drydock.model.dockerfile import Dockerfile, Instruction, Stage, parse
 from drydock.model.expansion import ExpansionError, expand
@@ -224,7 +224,8 @@ def _begin(site: Site, stage: Stage) -> Generator[Message, None, Step]:
     name = expand(stage.base, {**_proxies(site), **values}, site.dockerfile.escape)
     if not name:
         raise EngineError(f"base name ({stage.base}) should not be blank")
-    image = yield from _base(site, name)
+    platform = _platform(expand(stage.platform or "", {**_proxies(site), **values}, site.dockerfile.escape))
+    image = yield from _base(site, name, platform)
     config = with_path(whole(image.config.get("config") if image else None))
     config |= {"OpenStdin": False, "StdinOnce": False, "Image": image.id if image else ""}
     waiting = tuple(config["OnBuild"] or ())
@@ -239,14 +240,22 @@ def _begin(site: Site, stage: Stage) -> Generator[Message, None, Step]:
     return at
 
 
+def _platform(text: str) -> str:
+    """Return the platform of `FROM --platform`, to pull; an image that is here is taken in any case, as by dockerd."""
+    try:
+        return str(platforms.parse(text)) if text else ""
+    except BadParameter as error:
+        raise EngineError(f"failed to parse platform {text[:80]}: {error}") from None
+
+
 def _proxies(site: Site) -> dict[str, str]:
     return {name: value for name, value in site.request.given.items() if name in PROXIES}
 
 
-def _base(site: Site, name: str) -> Generator[Message, None, Record | None]:
+def _base(site: Site, name: str, platform: str) -> Generator[Message, None, Record | None]:
     """Return the image that a stage starts from; None is scratch."""
     if name.lower() in site.names:
         return site.ends[site.names[name.lower()]]
     if name == "scratch":
         return None
-    return (yield from site.image(name))
+    return (yield from site.image(name, platform))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from drydock.engine.errors import BadParameter, EngineError
+from drydock.engine.images import platforms
 from drydock.engine.images.catalogue import parse
 
 FALSE = ("", "0", "no", "false", "none")
@@ -62,6 +63,8 @@ class Request:
             raise BadParameter("squash is only supported with experimental mode")
         if "securityopt" in query:
             raise BadParameter("The daemon on this platform does not support setting security options on build")
+        if text := _text(query, "platform"):
+            platforms.parse(text)
         force = _flag(query, "forcerm")
         return cls(
             tags=tuple(query.get("t", ())),

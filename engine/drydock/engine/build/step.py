@@ -19,7 +19,7 @@ from drydock.engine.build.probe import Probe
 from drydock.engine.build.request import Request
 from drydock.engine.build.settings import Settings
 from drydock.engine.errors import EngineError
-from drydock.engine.images import Catalogue, Record, made
+from drydock.engine.images import Catalogue, Record, made, platforms
 from drydock.engine.snapshots import Journal, Layers, Snapshot, Snapshots
 from drydock.model.dockerfile import Dockerfile, Stage
 from drydock.model.layer import Layer
@@ -79,10 +79,10 @@ class Site:
     ends: list[Record | None]  # what each finished stage has become
     names: dict[str, int]
 
-    def image(self, name: str) -> Generator[Message, None, Record]:
+    def image(self, name: str, platform: str = "") -> Generator[Message, None, Record]:
         """Return an image, pulled where it is not here, or where `--pull` asks for the newest."""
         if self.request.pull or not self.images.has(name):
-            yield from self.pull(name, self.request.platform, self.request.registries)
+            yield from self.pull(name, platform or self.request.platform, self.request.registries)
         return self.images.get(name)
 
 
@@ -115,7 +115,9 @@ class Step:
     def begin(self) -> Message:
         """Name the container of the step."""
         self.container = secrets.token_hex(32)
-        return say(f" ---> Running in {short(self.container)}\n")
+        foreign = platforms.foreign(self.image.config) if self.image and not self.site.request.platform else ""
+        warning = f" ---> [Warning] {foreign}\n" if foreign else ""
+        return say(f"{warning} ---> Running in {short(self.container)}\n")
 
     def commit(self, config: Config, layer: Layer | None) -> None:
         """Make an image of what the stage is now."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from drydock.engine.run import names
+from drydock.engine.run.names import Place
 from drydock.engine.run.spec import Mount, Process, Root, Spec
 
 CAPABILITIES = (
@@ -22,6 +23,7 @@ CAPABILITIES = (
     "CHECKPOINT_RESTORE",
 )
 DEFAULT = 0xA80425FB
+GATEWAY = "127.0.0.1"  # the machine, as a container sees it: they share a network
 ALL = (1 << len(CAPABILITIES)) - 1
 
 
@@ -49,14 +51,9 @@ def spec(
     )
 
 
-def mounts(folder: Path, config: Json, host: Json, places: Sequence[Json], net: Json) -> list[Mount]:
+def mounts(folder: Path, config: Json, host: Json, places: Sequence[Json], net: Place) -> list[Mount]:
     """Return all that is mounted: what the engine writes in /etc, volumes and folders, tmpfs."""
-    hostname = config.get("Hostname") or folder.parent.name[:12]
-    own = [(net["address"], hostname)] if net.get("address") else [("127.0.0.1", hostname)]
-    resolv = names.resolv_conf(host.get("Dns") or (), host.get("DnsSearch") or (), host.get("DnsOptions") or ())
-    extra = [one.replace("host-gateway", "127.0.0.1") for one in host.get("ExtraHosts") or ()]
-    known = [pair for pair in net.get("hosts") or () if pair[1] != hostname or pair[0] != net.get("address")]
-    found = names.files(folder, hostname, extra, [*own, *known], resolv)
+    found = names.mounted(net.folder) if net.folder else _etc(folder, config, host, net)
     taken = {place["Destination"] for place in places}
     found = [one for one in found if one.target not in taken]
     found += [Mount(place["Destination"], place["Source"], not place["RW"]) for place in places]
@@ -68,6 +65,19 @@ def mounts(folder: Path, config: Json, host: Json, places: Sequence[Json], net: 
             words += [f"mode={options['Mode']:o}"] if options.get("Mode") else []
             found.append(Mount(one["Target"], options=",".join(words)))
     return found
+
+
+def _etc(folder: Path, config: Json, host: Json, net: Place) -> list[Mount]:
+    """Write a container's own /etc/hosts, hostname and resolv.conf."""
+    hostname = config.get("Hostname") or folder.parent.name[:12]
+    resolv = names.resolv_conf(host.get("Dns") or (), host.get("DnsSearch") or (), host.get("DnsOptions") or ())
+    extra = [one.replace("host-gateway", GATEWAY) for one in host.get("ExtraHosts") or ()]
+    if net.machine and not extra and names.HOSTS.exists():
+        text = names.HOSTS.read_text(errors="replace")
+    else:
+        me = [(net.address, names.own_names(hostname, config.get("Domainname") or ""))] if net.address else []
+        text = names.hosts(extra, [*net.known, *me])
+    return names.written(folder, {"hosts": text, "hostname": f"{hostname}\n", "resolv.conf": resolv})
 
 
 def capabilities(add: Any, drop: Any) -> int:

@@ -26,6 +26,7 @@ from drydock.engine.run import settled
 from drydock.engine.run.container import Container
 from drydock.engine.run.execs import Exec
 from drydock.engine.run.fill import fill
+from drydock.engine.run.names import Place
 from drydock.engine.run.output import now
 from drydock.engine.run.sandbox import Sandbox
 from drydock.engine.snapshots import New, Snapshot, Snapshots
@@ -72,7 +73,7 @@ class Containers:
         *,
         emit: Emit = lambda *told: None,
         volumes: Any = None,
-        networks: Callable[[Container], Mapping[str, Any]] | None = None,
+        networks: Callable[[Container], Place] | None = None,
     ) -> None:
         self.folder = home / "engine" / "containers"
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -16,11 +16,12 @@ import signal
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from drydock.engine.run import filters, frames, landlock, linux, lookup, mounts, proot, terminal
+from drydock.engine.run import filters, frames, landlock, linux, lookup, mounts, proot, switch, terminal
 from drydock.engine.run.spec import CannotStart, Process, Spec
 
 KINDS = {"mnt": linux.CLONE_NEWNS, "uts": linux.CLONE_NEWUTS, "ipc": linux.CLONE_NEWIPC}
@@ -63,16 +64,20 @@ def first(spec: Spec, stage: str) -> Callable[[Child], NoReturn]:
         return lambda child: _traced(spec, spec.process, child)
 
     def start(child: Child) -> NoReturn:
+        cables = switch.plugger(spec.switch, spec.plugs) if spec.plugs else None
         _new_namespaces(spec)
+        if cables:
+            switch.plugged(cables)
+        if spec.apart and not spec.shares:
+            _set_up_network(spec.process.gid)
         _second_fork(child)
         made = mounts.enter(spec, stage)
         if spec.hostname and spec.uts != "host":
             socket.sethostname(spec.hostname)
-        if spec.network == "none":
-            _loopback_up()
         frames.send(child.report, {"made": made})
         if spec.init:
             _stay_as_init(child)
+        _change_user(spec, spec.process)
         _become(spec, spec.process, child)
 
     return start
@@ -93,32 +98,40 @@ def another(spec: Spec, process: Process, main_pid: int) -> Callable[[Child], No
             if os.fstat(fd).st_ino != mine[kind]:
                 linux.setns(fd, KINDS[kind])
         _second_fork(child)
-        if (process.uid, process.gid) != (spec.process.uid, spec.process.gid):
-            linux.unshare(linux.CLONE_NEWUSER)
-            linux.prctl(linux.PR_SET_DUMPABLE, 1)  # who is not may not write its own map
-            _map_user((process.uid, process.gid), (spec.process.uid, spec.process.gid))
-            linux.prctl(linux.PR_SET_DUMPABLE, 0)
+        _change_user(spec, process)
         _become(spec, process, child)
 
     return start
 
 
+def _change_user(spec: Spec, process: Process) -> None:
+    """Become the user that a program asks for, where the container's user name space knows another one."""
+    if (process.uid, process.gid) != spec.mapped:
+        linux.unshare(linux.CLONE_NEWUSER)
+        linux.prctl(linux.PR_SET_DUMPABLE, 1)  # who is not may not write its own map
+        linux.map_user((process.uid, process.gid), spec.mapped)
+        linux.prctl(linux.PR_SET_DUMPABLE, 0)
+
+
 def _new_namespaces(spec: Spec) -> None:
-    flags = linux.CLONE_NEWUSER | linux.CLONE_NEWNS
+    flags = linux.CLONE_NEWNS
     flags |= linux.CLONE_NEWPID if spec.isolated else 0
     flags |= linux.CLONE_NEWUTS if spec.uts != "host" else 0
     flags |= linux.CLONE_NEWIPC if spec.ipc != "host" else 0
-    flags |= linux.CLONE_NEWNET if spec.network == "none" else 0
+    if spec.shares:  # the owner of a network is the user name space it was made in: there one may join it
+        spaces = [(f"/proc/{spec.shares}/ns/{kind}", kind) for kind in ("user", "net")]
+        files = [(os.open(path, os.O_RDONLY), kind) for path, kind in spaces]
+        for fd, kind in files:
+            linux.setns(fd, linux.CLONE_NEWUSER if kind == "user" else linux.CLONE_NEWNET)
+        linux.unshare(flags)
+        linux.prctl(linux.PR_SET_DUMPABLE, 1)
+        return
+    flags |= linux.CLONE_NEWUSER
+    flags |= linux.CLONE_NEWNET if spec.apart else 0
     caller = (os.geteuid(), os.getegid())
     linux.unshare(flags)
-    _map_user((spec.process.uid, spec.process.gid), caller)
-
-
-def _map_user(inside: tuple[int, int], outside: tuple[int, int]) -> None:
-    """Let the one user that this process has outside appear inside as the user the image asks for."""
-    Path("/proc/self/setgroups").write_text("deny")  # the kernel's condition for an ordinary user to map a group
-    Path("/proc/self/uid_map").write_text(f"{inside[0]} {outside[0]} 1")
-    Path("/proc/self/gid_map").write_text(f"{inside[1]} {outside[1]} 1")
+    linux.prctl(linux.PR_SET_DUMPABLE, 1)  # in the switch's user name space it was lost
+    linux.map_user((spec.process.uid, spec.process.gid), caller)
 
 
 def _second_fork(child: Child) -> None:
@@ -132,10 +145,13 @@ def _second_fork(child: Child) -> None:
     linux.die_with_parent()
 
 
-def _loopback_up() -> None:
-    """Switch the loopback interface on: a new network name space has it, but down."""
+def _set_up_network(group: int) -> None:
+    """Switch the loopback interface on, and let every user take low ports and send pings, as dockerd does."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         fcntl.ioctl(probe, 0x8914, struct.pack("16sH14x", b"lo", 0x1 | 0x40))  # SIOCSIFFLAGS, IFF_UP | IFF_RUNNING
+    for name, value in {"ip_unprivileged_port_start": "0", "ping_group_range": f"{group} {group}"}.items():
+        with suppress(OSError):  # where /proc is read-only; then root alone may
+            Path("/proc/sys/net/ipv4", name).write_text(value)
 
 
 def _traced(spec: Spec, process: Process, child: Child) -> NoReturn:

@@ -18,8 +18,9 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from drydock.engine.run import linux, shim
+from drydock.engine.run import linux, shim, switch
 
+SHIM, SWITCH = b"!", b"="
 _START = "import sys; sys.path[:] = sys.argv[3:]; from drydock.engine.run.launcher import main; main()"
 
 
@@ -34,12 +35,19 @@ class Launcher:
 
     def shim(self) -> socket.socket:
         """Return the channel to a new shim."""
+        return self._child(SHIM)
+
+    def switch(self) -> socket.socket:
+        """Return the channel to a new switch."""
+        return self._child(SWITCH)
+
+    def _child(self, kind: bytes) -> socket.socket:
         mine, theirs = socket.socketpair()
         with theirs, self._lock:
             if self._process is None or self._process.poll() is not None:
                 self._restart()
             assert self._control is not None
-            socket.send_fds(self._control, [b"!"], [theirs.fileno()])
+            socket.send_fds(self._control, [kind], [theirs.fileno()])
         return mine
 
     def start(self) -> None:
@@ -99,18 +107,18 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             control.close()
-            _be_shim(fds[0], sys.argv[2])
+            _be(got, fds[0], sys.argv[2])
         shims.add(pid)
         os.close(fds[0])
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
 
 
-def _be_shim(fd: int, stage: str) -> None:
+def _be(kind: bytes, fd: int, stage: str) -> None:
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
         with socket.socket(fileno=fd) as channel:
-            shim.serve(channel, stage)
+            switch.serve(channel) if kind == SWITCH else shim.serve(channel, stage)
     finally:
         os._exit(0)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +15,7 @@ from drydock.engine.errors import Conflict, EngineError, NotModified
 from drydock.engine.run import arranged, names, settled, users
 from drydock.engine.run.accounts import Accounts
 from drydock.engine.run.health import Monitor
+from drydock.engine.run.names import Place
 from drydock.engine.run.output import Output
 from drydock.engine.run.sandbox import Running
 from drydock.engine.run.spec import Process
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 NOT_RUNNING = "Container {id} is not running"
 # What dockerd makes in a layer of its own; the places of other mounts are the container's change (daemon/initlayer).
-NO_NETWORK: Mapping[str, Any] = {"mode": "host", "hosts": [], "address": ""}
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0  # s between restarts; doubled each time (moby/restartmanager)
 
 
@@ -86,7 +85,7 @@ class Life:
         self.monitor: Monitor | None = None
         self.running_now: Running | None = None
         self.stdio: Stdio | None = None
-        self.address = ""
+        self.place = Place()
         self.coming_back = False  # `docker restart` is between stop and start: --rm does not count
 
     @property
@@ -111,7 +110,14 @@ class Life:
 
     def environment(self) -> list[str]:
         """Return the environment that its programs find."""
-        return settled.inside(self.config, self.config.get("Hostname") or self.id[:12], self.address)
+        place = self.place
+        hostname = place.hostname or self.config.get("Hostname") or self.id[:12]
+        return settled.inside(self.config, hostname, place.address, place.env)
+
+    @property
+    def private(self) -> Path:
+        """The folder of what the engine writes for its /etc, while it runs."""
+        return self.folder / "private"
 
     def save(self) -> None:
         """Write down what must outlive the engine."""
@@ -147,18 +153,17 @@ class Life:
 
     def _start(self) -> None:
         try:
-            net = self.house.networks(cast("Container", self)) if self.house.networks else NO_NETWORK
-            self.address = str(net["address"])
-            self._run(net)
+            self.place = self.house.networks(cast("Container", self)) if self.house.networks else Place()
+            self._run(self.place)
         except EngineError as error:
             self._could_not(error)
             raise
         self.tell("start")
         self.monitor = Monitor.of(cast("Container", self))
 
-    def _run(self, net: Mapping[str, Any]) -> None:
+    def _run(self, net: Place) -> None:
         snapshot = self.snapshot
-        private = self.folder / "private"
+        private = self.private
         accounts = Accounts(snapshot)
         who = users.find_in(accounts, self.config.get("User") or "")
         who = users.with_groups(who, self.host_config.get("GroupAdd") or (), accounts)
@@ -174,9 +179,11 @@ class Life:
         more = {
             "mounts": tuple(mounts),
             "private": str(private),
-            "network": "none" if net["mode"] == "none" else "host",
+            "network": net.mode,
+            **{"plugs": net.plugs, "switch": net.switch, "shares": net.shares, "shares_as": net.shares_as},
         }
-        spec = arranged.spec(self.id, root_of(snapshot), process, self.config, self.host_config, **more)
+        config = {**self.config, "Hostname": net.hostname or self.config.get("Hostname")}
+        spec = arranged.spec(self.id, root_of(snapshot), process, config, self.host_config, **more)
         self.stdio = stdio = Stdio(self.output, self.typed, self.tty)
         self.output.begin()
         files = stdio.files()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
@@ -132,3 +133,10 @@ def drop_capabilities(keep: int) -> None:
 def die_with_parent() -> None:
     """Ask the kernel to kill this process when its parent ends."""
     prctl(PR_SET_PDEATHSIG, 9)
+
+
+def map_user(inside: tuple[int, int], outside: tuple[int, int]) -> None:
+    """Let the one user that this process has outside appear inside its new user name space as another."""
+    Path("/proc/self/setgroups").write_text("deny")  # the kernel's condition for an ordinary user to map a group
+    Path("/proc/self/uid_map").write_text(f"{inside[0]} {outside[0]} 1")
+    Path("/proc/self/gid_map").write_text(f"{inside[1]} {outside[1]} 1")

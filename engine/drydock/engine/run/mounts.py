@@ -33,6 +33,8 @@ MASKED: tuple[str, ...] = (
 MASKED += ("/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware")
 READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
+MTAB = ("/etc/mtab", "/proc/mounts")  # where programs older than /proc look for what is mounted
+
 APT_CONF = "/dev/.drydock-apt.conf"
 # apt downloads as the user _apt and checks that it has become that user: with one user it cannot (engine.md 2.3).
 APT_TEXT = 'APT::Sandbox::User "root";\n'
@@ -67,6 +69,13 @@ class Targets:
             self._note(real)
         return real
 
+    def link(self, path: str, target: str) -> None:
+        """Make a symlink where there is nothing."""
+        if not os.path.lexists(path):
+            folder = self.folder(str(Path(path).parent))
+            Path(folder, Path(path).name).symlink_to(target)
+            self._note(f"{folder}/{Path(path).name}")
+
     def _note(self, path: str) -> None:
         if self.own:
             self.made.append(path.lstrip("/"))
@@ -86,6 +95,7 @@ def enter(spec: Spec, stage: str) -> list[str]:
     _dev(spec, devices, targets)
     _sys(spec, system, targets)
     targets.file("/.dockerenv")
+    targets.link(*MTAB)
     for one in sorted(spec.mounts, key=lambda one: one.target.count("/")):
         _mount(one, sources.get(one), targets)
     targets.own = False
@@ -157,7 +167,7 @@ def _sys(spec: Spec, host: int, targets: Targets) -> None:
     place = targets.folder("/sys")
     flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY
     try:
-        if spec.network != "none":
+        if not spec.apart:
             raise PermissionError
         linux.mount("sysfs", place, "sysfs", flags)
     except OSError:

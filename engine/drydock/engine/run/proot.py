@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from drydock.engine.run import linux, lookup
-from drydock.engine.run.mounts import DEVICES, LINKS
+from drydock.engine.run.mounts import DEVICES, LINKS, MTAB
 from drydock.engine.run.spec import Process, Spec
 
 
@@ -78,12 +78,30 @@ def mount_points(spec: Spec) -> list[str]:
         own = [("/proc", True), ("/sys", True), ("/dev", True), ("/.dockerenv", False)]
         own += [(one.target, Path(one.source).is_dir()) for one in spec.mounts if one.own]
         made = [made for path, folder in own for made in _make(root, path, folder)]
+        made += _link(root, *MTAB)
         for one in spec.mounts:
             _make(root, one.target, not one.source or Path(one.source).is_dir())
         _make(root, spec.process.cwd, True)
         return made
     finally:
         os.close(root)
+
+
+def _link(root: int, path: str, target: str) -> list[str]:
+    folder, _, name = path.strip("/").rpartition("/")
+    made = _make(root, folder, True)
+    try:
+        at = linux.open_in_root(root, folder)
+    except OSError:
+        return made  # no folder, whatever it is
+    try:
+        os.symlink(target, name, dir_fd=at)
+        made.append(f"{folder}/{name}")
+    except OSError:
+        pass  # the image has one
+    finally:
+        os.close(at)
+    return made
 
 
 def _make(root: int, path: str, folder: bool) -> list[str]:
@@ -115,11 +133,17 @@ def command(spec: Spec, process: Process) -> list[str]:
 
     The program is looked up here, inside the tree, since PRoot's own message is not Docker's.
     """
-    program = _find(spec, process)
+    found = _find(spec, process)
+    # By its own name where PRoot finds the same by PATH: a program may look at how it was called.
+    program = process.args[0] if found.endswith(f"/{process.args[0]}") and _has_path(process) else found
     user = ["-0"] if (process.uid, process.gid) == (0, 0) else ["-i", f"{process.uid}:{process.gid}"]
     binds = [part for one in _binds(spec) for part in ("-b", one)]
     front = [spec.proot[0], *spec.proot]
     return [*front, *user, "-r", spec.root.tree, "-w", process.cwd, *binds, program, *process.args[1:]]
+
+
+def _has_path(process: Process) -> bool:
+    return any(one.startswith("PATH=/") for one in process.env)
 
 
 def environment(process: Process, spec: Spec) -> Sequence[str]:

@@ -22,6 +22,7 @@ from drydock.engine.run.launcher import Launcher
 from drydock.engine.run.rungs import Proof, Rung
 from drydock.engine.run.shim import MAIN
 from drydock.engine.run.spec import CannotStart, NoSandbox, Process, Spec
+from drydock.engine.run.switch import Switch
 from drydock.engine.snapshots.journal import Journal
 
 LOST = 137  # the exit code of a container whose shim is gone: killed, as far as anyone can tell
@@ -196,6 +197,7 @@ class Sandbox:
     def __init__(self, folder: Path, force: str | None = None) -> None:
         self.folder = folder
         self.launcher = Launcher(folder)
+        self.switch = Switch(self.launcher)
         self._force = force
         self._running: set[Running] = set()
         self._lock = threading.Lock()
@@ -212,6 +214,12 @@ class Sandbox:
                 if self.proofs[rung.letter].works or self._force:
                     return rung
         return rungs.REFUSING
+
+    def no_network_apart(self) -> str:
+        """Return why containers here cannot have a network apart from the machine's; nothing where they can."""
+        if self.rung.letter not in "AB":
+            return f"rung {self.rung.letter} has no name spaces"
+        return self.switch.why_not()
 
     def prove(self) -> dict[str, Proof]:
         """Try every rung, for `drydock doctor`."""
@@ -255,4 +263,5 @@ class Sandbox:
             one.hang_up()
         for one in running:
             one.join()
+        self.switch.close()
         self.launcher.close()

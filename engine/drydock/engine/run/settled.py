@@ -73,12 +73,13 @@ def health(own: Mapping[str, Any] | None, image: Mapping[str, Any] | None) -> di
     return {**(image or {}), **{key: value for key, value in own.items() if value}}
 
 
-def inside(config: Mapping[str, Any], hostname: str, host: str = "") -> list[str]:
+def inside(config: Mapping[str, Any], hostname: str, host: str = "", linked: Sequence[str] = ()) -> list[str]:
     """Return the environment that a container's programs find."""
     given = config.get("Env") or []
     first = [PATH, f"HOSTNAME={hostname}"]
     first += ["TERM=xterm"] if config.get("Tty") else []
     first += [f"HOST={host}"] if host else []
+    first += linked
     names = {one.partition("=")[0] for one in given}
     unset = {one for one in given if "=" not in one}
     return [*(one for one in first if one.partition("=")[0] not in names), *(one for one in given if one not in unset)]

@@ -112,7 +112,7 @@ class Shim:
                     if told["pid"] != first:  # who reported was the process between, and has ended
                         os.waitpid(first, 0)
                     if number == MAIN and self.spec.rung != "C":
-                        self._join(told["pid"])
+                        self._join(self.spec.shares or told["pid"])
                     frames.send(report, {"go": True})
                 elif "listener" in got[0]:
                     listener = got[1][0]

@@ -67,6 +67,18 @@ class Process:
 
 
 @dataclass(frozen=True)
+class Plug:
+    """One cable into a network apart from the machine's: the bridge it leads to, and the container's interface."""
+
+    bridge: str
+    gateway: str  # the bridge's own address
+    prefix: int
+    cable: str  # the name of the bridge's end
+    interface: str
+    address: str
+
+
+@dataclass(frozen=True)
 class Spec:
     """A container as the sandbox sees it."""
 
@@ -77,7 +89,11 @@ class Spec:
     hostname: str = ""
     domainname: str = ""
     mounts: tuple[Mount, ...] = ()
-    network: str = "host"  # "none": a network of its own with nothing but loopback; everything else: the host's
+    network: str = "host"  # "none": one of its own with nothing but loopback; "apart": with `plugs`; else the host's
+    plugs: tuple[Plug, ...] = ()
+    switch: int = 0  # the process that holds what the plugs lead to
+    shares: int = 0  # the main process of the container whose network, apart from the host's, it shares
+    shares_as: tuple[int, int] = (0, 0)  # that container's user and group
     pid: str = ""  # "host": sees and may signal the host's processes
     uts: str = ""  # "host": the host's name
     ipc: str = ""  # "host"
@@ -109,7 +125,18 @@ class Spec:
         rest = _tuples(wire)
         rest["rlimits"] = {name: (soft, hard) for name, (soft, hard) in wire["rlimits"].items()}
         rest["mounts"] = tuple(Mount(**one) for one in wire["mounts"])
+        rest["plugs"] = tuple(Plug(**one) for one in wire["plugs"])
         return cls(**{**rest, "root": Root(**_tuples(wire["root"])), "process": Process.of(wire["process"])})
+
+    @property
+    def apart(self) -> bool:
+        """Return whether the container's network is not the host's."""
+        return self.network in ("none", "apart")
+
+    @property
+    def mapped(self) -> tuple[int, int]:
+        """Return the user and group that the container's user name space knows."""
+        return self.shares_as if self.shares else (self.process.uid, self.process.gid)
 
     @property
     def isolated(self) -> bool:

@@ -58,7 +58,8 @@ class Steps:
         process = Process(tuple(args), tuple(environment), cwd or "/", who.uid, who.gid, groups=who.groups)
         self.sandbox.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="step-", dir=self.sandbox.folder) as private:
-            mounts = names.files(Path(private), hostname or snapshot.key[:12], extra_hosts)
+            me = hostname or snapshot.key[:12]
+            mounts = names.files(Path(private), me, extra_hosts, [("127.0.0.1", me)])
             spec = Spec(
                 *(snapshot.key, root_of(snapshot), process),
                 hostname=hostname or snapshot.key[:12],

@@ -75,7 +75,7 @@ class Snapshot(ABC):
     def view(self, journal: Journal | None = None) -> View:
         """Return the file system as it is now, the writable part included."""
         changes = self.changes(journal)
-        return self.below.on_top(_level(changes)) if changes else self.below
+        return self.below.on_top(level(changes)) if changes else self.below
 
     def diff(self, journal: Journal | None = None) -> list[dict[str, object]]:
         """Return what `docker diff` shows: 0 changed, 1 added, 2 removed."""
@@ -103,7 +103,7 @@ def merged(own: Journal, journal: Journal | None) -> Journal:
     return Journal(journal.user, owners, own.devices | journal.devices, xattrs)
 
 
-def _level(changes: Sequence[New]) -> Level:
+def level(changes: Sequence[New]) -> Level:
     """Return changes as the top level of a view."""
     entries = tuple(one.entry for one in changes if one.entry.kind not in ("whiteout", "opaque"))
     gone = tuple(one.entry.path for one in changes if one.entry.kind == "whiteout")

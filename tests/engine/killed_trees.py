@@ -78,14 +78,20 @@ def check(home):
 CONTENT = {"old": b"old", "d/x": b"x", "d/y": b"y", "e/1": b"1", "e/2": b"2", "f/g": b"g"}
 CONTENT |= {"usr/a": b"a", "usr/b": b"b", "usr/l": b"b", "etc/hosts": b"hosts"}
 
-for number in itertools.count(1):
-    home = Path(sys.argv[1]) / str(number)
-    ground = prepared(home)
-    if not killed(ground, number):
-        break
-    try:
-        check(home)
-    except BaseException:
-        print(f"killed before write {number}", file=sys.stderr)
-        raise
-print(number - 1)
+
+def main():
+    """Kill before one write after another, until none is left, and check each time."""
+    for number in itertools.count(1):
+        home = Path(sys.argv[1]) / str(number)
+        ground = prepared(home)
+        if not killed(ground, number):
+            return number - 1
+        try:
+            check(home)
+        except BaseException:
+            print(f"killed before write {number}", file=sys.stderr)
+            raise
+
+
+if __name__ == "__main__":
+    print(main())

@@ -206,7 +206,7 @@ class Catalogue:
 
     def named(self, repository: str) -> dict[str, str]:
         """Return the names of one repository with the images they stand for, sorted."""
-        with self._fresh():
+        with self.fresh():
             ends = (f"{repository}:", f"{repository}@")
             return {name: one for name, one in sorted(self._tags.items()) if name.startswith(ends)}
 

@@ -1,0 +1,29 @@
+"""Exercise 1: pull an image, change it, push it. What is looked at, and what it earns."""
+
+from pathlib import Path
+
+from drydock_grading.checks import command, files, layers, pushed, secrets
+from drydock_grading.checks.case import Assignment, Check
+
+HERE = Path(__file__).parent
+GIVEN = {"course/Readme.txt": "Readme.txt", "course/Question.py": "Question.py"}
+ANSWER = "course/Answer.txt"
+
+EX1 = Assignment(
+    name="ex1",
+    title="Pull, modify, push",
+    bases=("drydock/python", "python"),
+    repository="ac295_playground",
+    files={name: (HERE / name).read_bytes() for name in GIVEN.values()},
+    checks=(
+        Check("ex1.base", 2, layers.base(2)),
+        Check("ex1.course", 2, files.given(2, GIVEN)),
+        Check("ex1.layer", 2, layers.own(2, ANSWER, GIVEN)),
+        Check("ex1.answer", 4, files.answer(4, ANSWER, "protopapas", "Pavlos Protopapas")),
+        Check("ex1.nonce", 3, files.code(3, ANSWER)),
+        Check("ex1.cmd", 2, command.starts(2, ANSWER)),
+        Check("ex1.clean", 1, layers.junk(1)),
+        Check("ex1.secret", 2, secrets.none_in(2)),
+        Check("ex1.pushed", 2, pushed.equal(2)),
+    ),
+)

@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from docker.errors import ImageNotFound
-
 from drydock.client import EngineUnavailable, connect
+
 from drydock_grading import bases
 
 

@@ -28,7 +28,7 @@ class Recipe:
     """A Dockerfile with the listing of the folder that it was built in."""
 
     text: str
-    context: Context = Context()
+    context: Context = field(default_factory=Context)
 
 
 @dataclass(frozen=True)

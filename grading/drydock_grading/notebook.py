@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from IPython.display import display
-
 from drydock.client import connect
 from drydock.record import answers
+from IPython.display import display
+
 from drydock_grading import artifact, bases, packing, reading
 from drydock_grading.assignments import ASSIGNMENTS, find
 from drydock_grading.checks.case import Case, run

@@ -5,23 +5,24 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import IO, Any
 
 from docker import DockerClient
 from docker.errors import ImageNotFound
-
 from drydock.client import embedded
 from drydock.model.layer import human
 from drydock.read import BadArchive, context
 from drydock.read.layer import is_layer, opened
 from drydock.read.shelf import LARGEST_JSON
 from drydock.read.tarstream import CHUNK, Content, Stream, members
+
 from drydock_grading import bases, reading, remote
 from drydock_grading.artifact import ABOUT, ARCHIVE, LARGEST, SCHEMA, Artifact
 
@@ -130,9 +131,10 @@ def _config(saved: Saved, diff_ids: list[str], name: str) -> bytes:
     first = [saved.texts.get(saved.named.get(str(row.get("Config")), ""), b"") for row in listed]
     for body in (*first, *saved.texts.values()):
         said = _parsed(body)
-        if isinstance(said, dict) and isinstance(said.get("rootfs"), dict):
-            if said["rootfs"].get("diff_ids") == diff_ids and all(one in saved.layers for one in diff_ids):
-                return body
+        rootfs = said.get("rootfs") if isinstance(said, dict) else None
+        mine = isinstance(rootfs, dict) and rootfs.get("diff_ids") == diff_ids
+        if mine and all(one in saved.layers for one in diff_ids):
+            return body
     raise BadArchive(NO_CONFIG.format(name=name))
 
 
@@ -160,7 +162,9 @@ def _archive(saved: Saved, config: bytes, diff_ids: list[str], below: int, scrat
             digest, file = _gzip(path, scratch)
             room -= 0 if digest in packed else file.stat().st_size + 1024
             if room < 0 and number == len(diff_ids) - 1:
-                raise reading.BadArtifact(f"The image's last layer packs to more than {human(LARGEST)}: what of it is needed?")
+                raise reading.BadArtifact(
+                    f"The image's last layer packs to more than {human(LARGEST)}: what of it is needed?"
+                )
             if room < 0:
                 below = number + 1
             else:
@@ -170,7 +174,10 @@ def _archive(saved: Saved, config: bytes, diff_ids: list[str], below: int, scrat
     about = {"mediaType": f"{OCI}.config.v1+json", "digest": _digest(config), "size": len(config)}
     manifest = _json({"schemaVersion": 2, "mediaType": f"{OCI}.manifest.v1+json", "config": about, "layers": rows})
     one = {"mediaType": f"{OCI}.manifest.v1+json", "digest": _digest(manifest), "size": len(manifest)}
-    texts = {"oci-layout": _json({"imageLayoutVersion": "1.0.0"}), "index.json": _json({"schemaVersion": 2, "manifests": [one]})}
+    texts = {
+        "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
+        "index.json": _json({"schemaVersion": 2, "manifests": [one]}),
+    }
     texts |= {_blob(_digest(body)): body for body in (manifest, config)}
     _write(folder / ARCHIVE, texts, {_blob(digest): path for digest, path in packed.items()})
     return _digest(manifest)
@@ -178,15 +185,11 @@ def _archive(saved: Saved, config: bytes, diff_ids: list[str], below: int, scrat
 
 def _gzip(path: Path, scratch: Path) -> tuple[str, Path]:
     """Pack a layer without name and time, so that equal layers give equal bytes."""
-    with tempfile.NamedTemporaryFile(dir=scratch, delete=False) as file:
-        with path.open("rb") as tar, gzip.GzipFile("", "wb", 6, file, mtime=0) as packer:
-            while piece := tar.read(CHUNK):
-                packer.write(piece)
-    with open(file.name, "rb") as whole:  # noqa: PTH123  the name is a text
-        running = sha256()
-        while piece := whole.read(CHUNK):
-            running.update(piece)
-    return "sha256:" + running.hexdigest(), Path(file.name)
+    packed = scratch / f"{path.name}.gz"
+    with packed.open("wb") as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as packer, path.open("rb") as tar:
+        shutil.copyfileobj(tar, packer, CHUNK)
+    with packed.open("rb") as whole:
+        return "sha256:" + file_digest(whole, "sha256").hexdigest(), packed
 
 
 def _write(path: Path, texts: Mapping[str, bytes], files: Mapping[str, Path]) -> None:
@@ -254,5 +257,3 @@ def _digest(body: bytes) -> str:
 
 def _blob(digest: str) -> str:
     return "blobs/" + digest.replace(":", "/")
-
-

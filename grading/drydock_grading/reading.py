@@ -23,6 +23,7 @@ from drydock.model.image import Image, ImageConfig, join_history
 from drydock.model.layer import Layer, human
 from drydock.read.layer import Limits, file_content, opened, read_layer
 from drydock.read.tarstream import BadArchive, Stream, clean, members
+
 from drydock_grading.artifact import ABOUT, ARCHIVE, LARGEST, SCHEMA, About, Artifact, Pushed, Recipe
 
 LARGEST_JSON = 4_000_000  # bytes of artifact.json, of a manifest or a configuration
@@ -40,6 +41,7 @@ class BadArtifact(ValueError):
 
 
 FAILURES = (ValueError, OSError, EOFError, RecursionError, MemoryError, zlib.error, lzma.LZMAError)
+
 
 def read(folder: str | Path) -> Artifact:
     """Return what was handed in with this folder; a part that cannot be read says why, and never raises."""
@@ -144,7 +146,9 @@ def _layers(blobs: list[bytes], diff_ids: list[str]) -> Iterator[Layer]:
     for blob, diff_id in zip(blobs, diff_ids, strict=True):
         layer = read_layer(io.BytesIO(blob).read, ARCHIVE, replace(LIMITS, total=left, entries=entries))
         if layer.diff_id != diff_id:
-            raise BadArtifact(f"{ARCHIVE}: a layer is not the one that the configuration names ({diff_id[:19]}). {PACK}")
+            raise BadArtifact(
+                f"{ARCHIVE}: a layer is not the one that the configuration names ({diff_id[:19]}). {PACK}"
+            )
         left, entries = left - layer.size, entries - len(layer.entries)
         if left <= 0 or entries <= 0:
             raise BadArtifact(f"{ARCHIVE} unpacks to more than {human(UNPACKED)}. Make the image smaller.")

@@ -1,4 +1,4 @@
-"""Is the Dockerfile in an order that the cache rewards? Nothing is built: the model's own rule says what an edit re-runs."""
+"""Is the Dockerfile in an order that the cache rewards? The model's own rule says what an edit re-runs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import re
 from dataclasses import replace
 
 from drydock.model.cache import HIT, Known, Made, Plan, key_of
-from drydock.model.dockerfile import Dockerfile, parse
+from drydock.model.dockerfile import Dockerfile, Instruction, parse
 from drydock.model.layer import shown
 from drydock.model.lines import DockerfileError
 from drydock.model.resolve import Base, bases
 from drydock.model.rule_classic import asked
+
 from drydock_grading.artifact import Recipe
 from drydock_grading.checks.case import Case, Judge
 from drydock_grading.result import CheckResult, full, none, part
@@ -95,7 +96,8 @@ def rerun(plan: Plan, edited: str, slow: str) -> int:
 
 def _built_from(case: Case, dockerfile: Dockerfile) -> bool:
     """Return True where the image's history tells of the same steps as the Dockerfile's last stage, in their order."""
-    chain, stage = [], dockerfile.stages[-1]
+    chain: list[Instruction] = []
+    stage = dockerfile.stages[-1]
     while True:  # a stage that goes on where another ended has its steps too
         chain[:0] = [i for i in stage.instructions if i.keyword in FILES]
         above = dockerfile.stage(stage.base, before=stage.index)
@@ -106,7 +108,8 @@ def _built_from(case: Case, dockerfile: Dockerfile) -> bool:
     did = [(_keyword(row.instruction), row.instruction) for row in rows if row.layer is not None or row.created_by]
     did = [(keyword, text) for keyword, text in did if keyword in FILES]
     return len(did) == len(chain) and all(
-        keyword == i.keyword and (keyword != "RUN" or _letters(text).endswith(_letters("".join(i.words) or i.arguments)))
+        keyword == i.keyword
+        and (keyword != "RUN" or _letters(text).endswith(_letters("".join(i.words) or i.arguments)))
         for (keyword, text), i in zip(did, chain, strict=True)
     )
 
@@ -129,5 +132,7 @@ def _same_file(case: Case, recipe: Recipe, edited: str) -> bool:
     """Return True where the file beside the Dockerfile is the one in the image, wherever that has it."""
     mine = recipe.context.by_path.get(edited)
     name = edited.rpartition("/")[2]
-    there = [n.entry.digest for p, n in case.tree.nodes.items() if p.rpartition("/")[2] == name and n.layer >= case.above]
+    there = [
+        n.entry.digest for p, n in case.tree.nodes.items() if p.rpartition("/")[2] == name and n.layer >= case.above
+    ]
     return mine is None or not there or "sha256:" + mine.sha256 in there

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 from drydock.model.image import Image
 from drydock.model.tree import Tree
+
 from drydock_grading.artifact import Artifact, nonce
 from drydock_grading.bases import Bases, KnownBase, made_by_kit
 from drydock_grading.result import CheckResult, none
@@ -34,7 +35,6 @@ class Assignment:
     bases: tuple[str, ...]  # repositories of accepted bases
     repository: str  # the last part of the name to push to
     checks: tuple[Check, ...] = ()
-    files: Mapping[str, bytes] = field(default_factory=dict)  # the exercise's own files, as they were given out
 
     @property
     def points(self) -> float:
@@ -50,7 +50,9 @@ class Case:
     assignment: Assignment
     learner: str
     bases: Bases
-    seen: Callable[[str], tuple[str, str]] | None = None  # asks a registry for (digest, manifest), where it may be asked
+    seen: Callable[[str], tuple[str, str]] | None = (
+        None  # asks a registry for (digest, manifest), where it may be asked
+    )
 
     @property
     def image(self) -> Image:

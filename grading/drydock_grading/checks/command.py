@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from drydock.model.dockerfile import Dockerfile, Instruction, parse
 from drydock.model.layer import shown
 from drydock.model.lines import DockerfileError
+
 from drydock_grading.checks.case import Case, Judge
 from drydock_grading.result import CheckResult, full, none, part
 
@@ -26,7 +27,7 @@ def starts(most: float, path: str, shell: float = 0) -> Judge:
         config = case.image.config
         entry, command = _words(config.entrypoint), _words(config.cmd)
         if _names(entry, name):
-            why = f"ENTRYPOINT starts {name}: `docker run IMAGE sh` would start it all the same, with `sh` as its argument."
+            why = f"ENTRYPOINT starts {name}: `docker run IMAGE sh` starts it too, with `sh` as its argument."
             hint = "Which of the two do the words after the image's name replace?"
             return part(most - max(1, shell), most, why, "arguments-replace-entrypoint", hint)
         if not _names(command, name):
@@ -34,8 +35,10 @@ def starts(most: float, path: str, shell: float = 0) -> Judge:
         word = next(word for word in command if posixpath.basename(word) == name)
         place = posixpath.normpath(posixpath.join("/", config.workdir, word)).lstrip("/")
         if place not in case.tree:
-            why = f"A container starts in {shown(config.workdir) or '/'} and looks for /{shown(place)}, which is not there."
-            return part(most / 3, most, why, "", f"In which folder does {name} stand, and in which does a container start?")
+            why = f"A container starts in {shown(config.workdir) or '/'} and finds no /{shown(place)} there."
+            return part(
+                most / 3, most, why, "", f"In which folder does {name} stand, and in which does a container start?"
+            )
         if list(config.cmd[:2]) in SHELLS and shell:
             why = f"CMD starts {name}, by way of a shell: the shell is process 1 and gets the signals."
             return part(most - shell, most, why, "", "There are two ways to write CMD. Which one needs no shell?")
@@ -47,10 +50,14 @@ def starts(most: float, path: str, shell: float = 0) -> Judge:
 def _wrong(case: Case, most: float, name: str) -> CheckResult:
     config = case.image.config
     inherited = list(config.cmd) in ([], ["python3"], ["sh"], ["/bin/sh"], ["bash"])
-    ran = [row.instruction for row in case.image.history if row.instruction.startswith("RUN") and name in row.instruction]
+    ran = [
+        row.instruction for row in case.image.history if row.instruction.startswith("RUN") and name in row.instruction
+    ]
     if ran:
         why = f"{name} ran while the image was built (`{shown(ran[0])[:80]}`), and a container does not start it."
-        return none(most, why, "run-is-cmd", "Which instruction runs during the build, and which when a container starts?")
+        return none(
+            most, why, "run-is-cmd", "Which instruction runs during the build, and which when a container starts?"
+        )
     if inherited:
         said = shown(" ".join(config.cmd)) or "nothing"
         why = f"The image has no CMD of its own: a container starts with {said}."
@@ -93,8 +100,12 @@ def repaired(most: float, path: str, program: str) -> Judge:
             return part(most * 2 / 3, most, why, "run-is-cmd", hint)
         if run:
             why = f"{path}: {program} runs in line {run[0].lines[0]}, while the image is built, and in no container."
-            return none(most, why, "run-is-cmd", "Which instruction runs during the build, and which when a container starts?")
-        return none(most, f"{path}: nothing starts {program}.", "run-is-cmd", "What should a container do when nothing is said?")
+            return none(
+                most, why, "run-is-cmd", "Which instruction runs during the build, and which when a container starts?"
+            )
+        return none(
+            most, f"{path}: nothing starts {program}.", "run-is-cmd", "What should a container do when nothing is said?"
+        )
 
     return judge
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 
 from drydock.model.layer import shown
+
 from drydock_grading.checks.case import Case, Judge
 from drydock_grading.result import CheckResult, full, none, part
 
@@ -14,11 +14,11 @@ CODE = re.compile(r"(?<![0-9a-f])[0-9a-f]{12}(?![0-9a-f])")
 
 
 def given(most: float, files: Mapping[str, str], present: Iterable[str] = ()) -> Judge:
-    """Return the check that files of the exercise (path: name among its own) are unchanged, and others there."""
+    """Return the check that files of the exercise (path: digest) are unchanged, and others there."""
     present = tuple(present)
 
     def judge(case: Case) -> CheckResult:
-        bad = [(path, _what(case, path, case.assignment.files[name])) for path, name in files.items()]
+        bad = [(path, _what(case, path, digest)) for path, digest in files.items()]
         bad += [(path, "is not there") for path in present if _empty(case, path)]
         bad = [(path, what) for path, what in bad if what]
         if not bad:
@@ -27,17 +27,19 @@ def given(most: float, files: Mapping[str, str], present: Iterable[str] = ()) ->
         path, what = bad[0]
         more = f" ({len(bad) - 1} more)" if len(bad) > 1 else ""
         points = 0 if not good else most / 2
-        return part(points, most, f"/{path} {what}{more}.", "", f"Where is {path.rpartition('/')[2]} in your image now?")
+        return part(
+            points, most, f"/{path} {what}{more}.", "", f"Where is {path.rpartition('/')[2]} in your image now?"
+        )
 
     return judge
 
 
-def _what(case: Case, path: str, truth: bytes) -> str:
+def _what(case: Case, path: str, digest: str) -> str:
     node = case.tree.nodes.get(path)
     if node is None or node.entry.kind not in ("file", "hardlink"):
         gone = any(path in layer.by_path for layer in case.image.layers)
         return "was in a layer, but a later one removed it" if gone else "is not there"
-    return "" if node.entry.digest == "sha256:" + sha256(truth).hexdigest() else "is not the file you were given"
+    return "" if node.entry.digest == digest else "is not the file you were given"
 
 
 def _empty(case: Case, path: str) -> bool:
@@ -46,7 +48,7 @@ def _empty(case: Case, path: str) -> bool:
 
 
 def answer(most: float, path: str, surname: str, whole: str) -> Judge:
-    """Return the check that a file has the line `professor: NAME`; the surname is enough, the first name alone is not."""
+    """Return the check that a file has the line `professor: NAME`; the surname is enough, the first name is not."""
     first = whole.split()[0].lower()
 
     def judge(case: Case) -> CheckResult:
@@ -101,7 +103,7 @@ def code(most: float, path: str) -> Judge:
 
 
 def _stranger(said: str) -> tuple[str, str, str]:
-    why = f"The code {said} is not yours: it was made for somebody else, or under another name than the one you submit with."
+    why = f"The code {said} is not yours: it was made for somebody else, or under another name than you submit with."
     return why, "", "Under which name do you submit, and which name does the notebook know you by?"
 
 

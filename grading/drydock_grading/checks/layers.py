@@ -1,4 +1,4 @@
-"""The stack itself: is the base really underneath, are the right layers on it, and nothing that has no business there."""
+"""The stack itself: is the base really underneath, are the right layers on it, and nothing besides."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from drydock.model.layer import human, shown
 from drydock.model.tree import hidden
+
 from drydock_grading.checks.case import Case, Judge
 from drydock_grading.result import CheckResult, full, none, part
 
@@ -76,7 +77,9 @@ def small(most: float, limit: int) -> Judge:
         if total <= limit:
             return full(most, f"Your layers hold {human(total)}.")
         largest = max(sizes, key=lambda n: sizes[n])
-        why = f"Your layers hold {human(total)}, more than {human(limit)}; layer {largest} alone {human(sizes[largest])}."
+        why = (
+            f"Your layers hold {human(total)}, more than {human(limit)}; layer {largest} alone {human(sizes[largest])}."
+        )
         lost = sum(hidden(case.image)[case.above :])
         if lost > total / 2:
             why += f" {human(lost)} of it no container can see."

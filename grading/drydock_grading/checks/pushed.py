@@ -6,6 +6,7 @@ import json
 
 from drydock.model.layer import shown
 from drydock.model.reference import InvalidReference, Reference
+
 from drydock_grading.checks.case import Case, Judge
 from drydock_grading.remote import NotThere
 from drydock_grading.result import CheckResult, full, none, part
@@ -35,8 +36,12 @@ def equal(most: float) -> Judge:
             why = f"{name} is the course's repository, not yours."
             return none(most, why, "", "Whose name must stand before the slash?")
         if pushed.config != case.artifact.config or _layers(pushed.manifest) != len(case.artifact.diff_ids):
-            why = f"{name} holds another image than the one you hand in: it was changed after the push, or the tag moved."
-            return none(most, why, "push-sends-all", "Does a name in the registry follow what happens to the image here?")
+            why = (
+                f"{name} holds another image than the one you hand in: it was changed after the push, or the tag moved."
+            )
+            return none(
+                most, why, "push-sends-all", "Does a name in the registry follow what happens to the image here?"
+            )
         if repository != case.assignment.repository:
             why = f"{name} holds this image, but the repository is {repository}, not {case.assignment.repository}."
             return part(most / 2, most, why, "", "What does the exercise say about the name?")

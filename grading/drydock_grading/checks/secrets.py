@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from drydock.model.layer import shown
+
 from drydock_grading.checks.case import Case, Judge
 from drydock_grading.result import CheckResult, full, none
 
@@ -23,7 +24,9 @@ NAMES = re.compile(
     r"id_(rsa|dsa|ecdsa|ed25519)|credentials|\.docker/config\.json|[^/]+\.pem|[^/]+\.key)$",
     re.IGNORECASE,
 )
-SETTING = re.compile(r"\b(\w*(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_KEY)\w*)\s*[= ]\s*['\"]?([^\s'\"$]{4,})", re.IGNORECASE)
+SETTING = re.compile(
+    r"\b(\w*(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_KEY)\w*)\s*[= ]\s*['\"]?([^\s'\"$]{4,})", re.IGNORECASE
+)
 SYSTEM = ("usr/", "lib", "bin/", "sbin/", "etc/ssl", "etc/ca-certificates", "opt/")  # of a base nobody knows
 
 
@@ -43,7 +46,9 @@ def none_in(most: float) -> Judge:
         for where, text in _said(case):
             if found := _named(text):
                 why = f"The image's {where} holds {found}: everybody who has the image can read it."
-                return none(most, why, "arg-stays", "Does a container need it? Then from where, if not out of the image?")
+                return none(
+                    most, why, "arg-stays", "Does a container need it? Then from where, if not out of the image?"
+                )
         return full(most, "No secret was found in any layer, in the settings or in the history.")
 
     return judge
@@ -73,7 +78,9 @@ def _said(case: Case) -> Iterator[tuple[str, str]]:
     yield from (("environment", text) for text in config.env)
     yield from (("labels", f"{key}={value}") for key, value in config.labels)
     yield from (("command", " ".join(words)) for words in (config.cmd, config.entrypoint))
-    yield from (("history", row.created_by) for row in case.image.history if row.layer is None or row.layer >= case.above)
+    yield from (
+        ("history", row.created_by) for row in case.image.history if row.layer is None or row.layer >= case.above
+    )
 
 
 def _named(text: str) -> str:

@@ -64,7 +64,7 @@ def check(id: str, *, folder: str | Path = ".") -> Score:
     """
     assignment, one = find(id)
     result = run(one, Case(reading.read(folder), assignment, answers.learner(), bases.load()))
-    display(result)  # type: ignore[no-untyped-call]
+    display(result)
     return Score(result)
 
 

@@ -47,11 +47,11 @@ def read(folder: str | Path) -> Artifact:
     """Return what was handed in with this folder; a part that cannot be read says why, and never raises."""
     folder = Path(folder)
     try:
-        about, no_about = _about(_bytes(folder / ABOUT, LARGEST_JSON)), ""
+        about, no_about = _about(regular(folder / ABOUT, LARGEST_JSON)), ""
     except FAILURES as error:
         about, no_about = About(), _why(error, ABOUT)
     try:
-        found = image(_bytes(folder / ARCHIVE, LARGEST))
+        found = image(regular(folder / ARCHIVE, LARGEST))
     except FAILURES as error:
         return Artifact(about, no_image=_why(error, ARCHIVE), no_about=no_about)
     if not no_about and (about.config, about.diff_ids) != (found.config, found.diff_ids):
@@ -65,7 +65,7 @@ def _why(error: Exception, name: str) -> str:
     return str(error) if known else f"{name} cannot be read ({type(error).__name__}). {PACK}"
 
 
-def _bytes(path: Path, most: int) -> bytes:
+def regular(path: Path, most: int) -> bytes:
     """Return a file that is a file: no link is followed, no pipe is waited for, and its size has an end."""
     try:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))

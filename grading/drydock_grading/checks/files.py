@@ -115,7 +115,7 @@ def baked(most: float, folder: str) -> Judge:
         env = [value for _, _, value in (row.partition("=") for row in case.image.config.env)]
         if wanted in env:
             return full(most, "Your code is in the image's environment.")
-        labels = [value for _, value in case.image.config.labels]
+        labels = [value for key, value in case.image.config.labels if not key.startswith("org.drydock.")]
         texts = list(_texts(case, folder))
         if wanted in labels or any(wanted in text for text in texts):
             return full(most, "Your code is in the image.")

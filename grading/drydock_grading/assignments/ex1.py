@@ -20,9 +20,9 @@ EX1 = Assignment(
         Check("ex1.layer", 2, layers.own(2, ANSWER, GIVEN)),
         Check("ex1.answer", 4, files.answer(4, ANSWER, "protopapas", "Pavlos Protopapas")),
         Check("ex1.nonce", 3, files.code(3, ANSWER)),
-        Check("ex1.cmd", 2, command.starts(2, ANSWER)),
-        Check("ex1.clean", 1, layers.junk(1)),
-        Check("ex1.secret", 2, secrets.none_in(2)),
+        Check("ex1.cmd", 2, command.starts(2, ANSWER, before=("cat", "Readme.txt"))),
+        Check("ex1.clean", 1, layers.changed(GIVEN, layers.junk(1), 1)),
+        Check("ex1.secret", 2, layers.changed(GIVEN, secrets.none_in(2), 2)),
         Check("ex1.pushed", 2, pushed.equal(2)),
     ),
 )

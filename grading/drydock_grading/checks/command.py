@@ -13,12 +13,15 @@ from drydock.model.lines import DockerfileError
 from drydock_grading.checks.case import Case, Judge
 from drydock_grading.result import CheckResult, full, none, part
 
+WHICH = "Which instruction runs during the build, and which when a container starts?"
+NOTHING = "What should a container do when nothing is said?"
 SHELLS = (["/bin/sh", "-c"], ["/bin/bash", "-c"], ["sh", "-c"])
 
 
-def starts(most: float, path: str, shell: float = 0) -> Judge:
+def starts(most: float, path: str, shell: float = 0, before: tuple[str, ...] = ()) -> Judge:
     """Return the check that CMD starts (or shows) the file at `path`; the shell form loses `shell` points.
 
+    `before` is the CMD that the image had when it was given out.
     `docker run IMAGE other words` replaces CMD and never ENTRYPOINT, so what a user may want to change belongs in CMD.
     """
     name = path.rpartition("/")[2]
@@ -31,14 +34,13 @@ def starts(most: float, path: str, shell: float = 0) -> Judge:
             hint = "Which of the two do the words after the image's name replace?"
             return part(most - max(1, shell), most, why, "arguments-replace-entrypoint", hint)
         if not _names(command, name):
-            return _wrong(case, most, name)
+            return _wrong(case, most, name, before)
         word = next(word for word in command if posixpath.basename(word) == name)
         place = posixpath.normpath(posixpath.join("/", config.workdir, word)).lstrip("/")
         if place not in case.tree:
             why = f"A container starts in {shown(config.workdir) or '/'} and finds no /{shown(place)} there."
-            return part(
-                most / 3, most, why, "", f"In which folder does {name} stand, and in which does a container start?"
-            )
+            hint = f"In which folder does {name} stand, and in which does a container start?"
+            return part(round(most / 3), most, why, "", hint)
         if list(config.cmd[:2]) in SHELLS and shell:
             why = f"CMD starts {name}, by way of a shell: the shell is process 1 and gets the signals."
             return part(most - shell, most, why, "", "There are two ways to write CMD. Which one needs no shell?")
@@ -47,23 +49,21 @@ def starts(most: float, path: str, shell: float = 0) -> Judge:
     return judge
 
 
-def _wrong(case: Case, most: float, name: str) -> CheckResult:
+def _wrong(case: Case, most: float, name: str, before: tuple[str, ...]) -> CheckResult:
     config = case.image.config
     inherited = list(config.cmd) in ([], ["python3"], ["sh"], ["/bin/sh"], ["bash"])
-    ran = [
-        row.instruction for row in case.image.history if row.instruction.startswith("RUN") and name in row.instruction
-    ]
+    told = [row.instruction for row in case.image.history]
+    ran = [text for text in told if text.startswith("RUN") and name in text]
     if ran:
         why = f"{name} ran while the image was built (`{shown(ran[0])[:80]}`), and a container does not start it."
-        return none(
-            most, why, "run-is-cmd", "Which instruction runs during the build, and which when a container starts?"
-        )
+        return none(most, why, "run-is-cmd", WHICH)
     if inherited:
         said = shown(" ".join(config.cmd)) or "nothing"
         why = f"The image has no CMD of its own: a container starts with {said}."
-        return none(most, why, "run-is-cmd", "What should a container do when nothing is said?")
+        return none(most, why, "run-is-cmd", NOTHING)
     why = f"A container starts with {shown(' '.join(config.cmd))[:80]}, not with {name}."
-    return part(most / 3, most, why, "", "Start a container without any words after the image's name. What comes?")
+    earned = 0 if config.cmd == before else round(most / 3)
+    return part(earned, most, why, "", "Start a container without any words after the image's name. What comes?")
 
 
 def _words(command: Sequence[str]) -> list[str]:
@@ -100,12 +100,8 @@ def repaired(most: float, path: str, program: str) -> Judge:
             return part(most * 2 / 3, most, why, "run-is-cmd", hint)
         if run:
             why = f"{path}: {program} runs in line {run[0].lines[0]}, while the image is built, and in no container."
-            return none(
-                most, why, "run-is-cmd", "Which instruction runs during the build, and which when a container starts?"
-            )
-        return none(
-            most, f"{path}: nothing starts {program}.", "run-is-cmd", "What should a container do when nothing is said?"
-        )
+            return none(most, why, "run-is-cmd", WHICH)
+        return none(most, f"{path}: nothing starts {program}.", "run-is-cmd", NOTHING)
 
     return judge
 

@@ -89,6 +89,19 @@ def small(most: float, limit: int) -> Judge:
     return judge
 
 
+def changed(below: Iterable[str], judge: Judge, most: float) -> Judge:
+    """Return a check that looks only where there is a layer of one's own above those that wrote `below`."""
+    below = tuple(below)
+
+    def first(case: Case) -> CheckResult:
+        course = _writers(case, below)
+        if course and max(course) == len(case.image.layers) - 1:
+            return none(most, "There is no layer of yours to look at: nothing was changed in the image.", "image-runs")
+        return judge(case)
+
+    return first
+
+
 def own(most: float, path: str, below: Iterable[str], limit: int = 3) -> Judge:
     """Return the check that a layer of one's own, above those that wrote `below`, brought `path`."""
     below = tuple(below)

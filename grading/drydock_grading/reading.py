@@ -21,8 +21,8 @@ from typing import Any
 from drydock.model.context import Context, ContextFile
 from drydock.model.image import Image, ImageConfig, join_history
 from drydock.model.layer import Layer, human
-from drydock.read.layer import Limits, file_content, opened, read_layer
-from drydock.read.tarstream import BadArchive, Stream, clean, members
+from drydock.read.layer import Limits, file_content, is_layer, opened, read_layer
+from drydock.read.tarstream import BLOCK, BadArchive, Stream, clean, members
 
 from drydock_grading.artifact import ABOUT, ARCHIVE, LARGEST, SCHEMA, About, Artifact, Pushed, Recipe
 
@@ -73,9 +73,10 @@ def regular(path: Path, most: int) -> bytes:
         raise BadArtifact(f"There is no {path.name} beside the notebook. {PACK}") from None
     except OSError:
         raise BadArtifact(f"{path.name} is no file of its own but a link, or cannot be opened. {PACK}") from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise BadArtifact(f"{path.name} is no file but a folder, a pipe or a device. {PACK}")
     with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise BadArtifact(f"{path.name} is no file but a folder, a pipe or a device. {PACK}")
         body = file.read(most + 1)
     if len(body) > most:
         raise BadArtifact(f"{path.name} is larger than {human(most)}. Make the image smaller: what of it is needed?")
@@ -123,6 +124,8 @@ def image(archive: bytes) -> Artifact:
 def _blobs(archive: bytes) -> dict[str, bytes]:
     """Return the archive's members by name, each blob what its name says."""
     found: dict[str, bytes] = {}
+    if archive and not is_layer(archive[:BLOCK]):
+        raise BadArtifact(f"{ARCHIVE} is no tar archive: it was probably renamed, or made by something else. {PACK}")
     for count, (header, content) in enumerate(members(Stream(io.BytesIO(archive).read, ARCHIVE)), 1):
         name = clean(header.name, ARCHIVE)
         if count > MEMBERS:
@@ -144,6 +147,8 @@ def _blobs(archive: bytes) -> dict[str, bytes]:
 def _layers(blobs: list[bytes], diff_ids: list[str]) -> Iterator[Layer]:
     left, entries = UNPACKED, LIMITS.entries
     for blob, diff_id in zip(blobs, diff_ids, strict=True):
+        if not is_layer(blob[:BLOCK]):
+            raise BadArtifact(f"{ARCHIVE}: a layer is no tar. {PACK}")
         layer = read_layer(io.BytesIO(blob).read, ARCHIVE, replace(LIMITS, total=left, entries=entries))
         if layer.diff_id != diff_id:
             raise BadArtifact(

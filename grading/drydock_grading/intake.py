@@ -51,6 +51,7 @@ class SubmissionExporter(NotebookExporter):
         path = Path(filename)
         known = ResourcesDict() if resources is None else resources
         known.setdefault("metadata", ResourcesDict())["name"] = path.stem
+        known["metadata"]["path"] = str(path.parent)  # where the kernel starts: cells read the exercise's files
         try:
             nb = notebook(regular(path, LARGEST))
         except FAILURES as error:

@@ -60,9 +60,11 @@ def _fetch(reference: Reference, which: str, timeout: float) -> tuple[str, bytes
         try:
             body = _get(url, {"Accept": KINDS}, timeout)
         except urllib.error.HTTPError as error:
-            token = _token(error, timeout)
+            with error:
+                token = _token(error, timeout)
             body = _get(url, {"Accept": KINDS, "Authorization": f"Bearer {token}"}, timeout)
     except urllib.error.HTTPError as error:
+        error.close()
         raise NotThere(f"{host} answers {error.code} for {reference.path}:{which}.") from None
     except (OSError, ValueError) as error:
         raise NotThere(f"{host} does not answer ({getattr(error, 'reason', error)}).") from None

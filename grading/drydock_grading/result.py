@@ -11,7 +11,7 @@ LONGEST = 400  # characters of a reason: names in it come from a submission
 MARKS = {"full": ("✓", "right"), "part": ("◐", "partly right"), "none": ("✗", "not yet")}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CheckResult:
     """One check's verdict on one piece of work: what it earned of what can be earned, and why."""
 
@@ -41,6 +41,9 @@ class CheckResult:
         sign, word = self.mark
         rows = [f"{sign} {word}: {self.points:g} of {self.max:g} points. {shown(self.reason)}"]
         return "\n".join(rows + [f"  Hint: {shown(self.hint)}"] * bool(self.hint))
+
+    def __repr__(self) -> str:
+        return self.picture()
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/plain": self.picture(), "text/html": self.html()}

@@ -30,6 +30,7 @@ c.Autograde.sanitize_preprocessors = [
 # How a submission is executed: the one line to change for another way. This one runs students' code as you.
 EXECUTION = "drydock_grading.execution.ExecuteHere"
 c.Autograde.autograde_preprocessors = [
+    "drydock_grading.preprocessor.TakeArtifact",
     EXECUTION,
     "nbgrader.preprocessors.IgnorePattern",
     "nbgrader.preprocessors.LimitOutput",

@@ -14,7 +14,9 @@ from nbgrader.utils import is_grade, is_solution
 from drydock_grading.calls import calls
 from drydock_grading.intake import DO
 
-FAILED = (CellExecutionError, CellTimeoutError, DeadKernelError, UnresponsiveKernelError, RuntimeError, OSError)
+# What students' code brings about. A kernel that does not even start is the machine's fault, and costs nobody a point:
+# that error goes up, and the submission is graded again.
+LOST = (CellExecutionError, CellTimeoutError, DeadKernelError, UnresponsiveKernelError)
 NOT_RUN = "This test did not run: {why}."
 
 
@@ -36,7 +38,7 @@ class ExecuteHere(Execute):
         why = "a cell above it did not come to an end"
         try:
             nb, resources = super().preprocess(nb, resources, km)
-        except FAILED as error:
+        except LOST as error:
             self.log.error("The kernel was lost: %s", error)
             why = f"the kernel was lost ({type(error).__name__})"
         for cell in nb.cells:

@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from nbconvert.exporters.exporter import ResourcesDict
 from nbformat import NotebookNode, v4
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
-from nbgrader.utils import compute_checksum
+from nbgrader.utils import compute_checksum, parse_utc
 
 from drydock_grading.reading import FAILURES, BadArtifact, regular
 
@@ -33,7 +34,7 @@ CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 def set_aside(assignment: str = "", student: str = "", notebooks: list[str] | None = None) -> None:
-    """Take links, pipes and devices out of a submission before nbgrader copies it: it would follow them, or wait."""
+    """Take out of a submission what nbgrader trips over: links, which it follows, pipes, a time that is none."""
     for folder in {Path(one).parent for one in notebooks or ()}:
         for place, folders, files in os.walk(folder):
             for name in (*folders, *files):
@@ -41,6 +42,19 @@ def set_aside(assignment: str = "", student: str = "", notebooks: list[str] | No
                 if not stat.S_ISREG(mode := path.lstat().st_mode) and not stat.S_ISDIR(mode):
                     logging.getLogger("traitlets").warning("%s is no file of its own: taken out", path)
                     path.unlink()
+        _time(folder / "timestamp.txt")
+
+
+def _time(path: Path) -> None:
+    """Replace a time of submission that is none by the time of its file."""
+    if not path.is_file():
+        return
+    try:
+        parse_utc(regular(path, 100).decode().strip())
+    except FAILURES:
+        when = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        logging.getLogger("traitlets").warning("%s holds no time: the file's own, %s, counts", path, when)
+        path.write_text(f"{when:%Y-%m-%d %H:%M:%S.%f} UTC")
 
 
 class SubmissionExporter(NotebookExporter):

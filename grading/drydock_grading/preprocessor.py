@@ -22,6 +22,21 @@ WITHHELD = "A hidden check: {points:g} of {most:g} points."
 NOT_SAID = "A hidden test did not pass."
 
 
+KEPT = "drydock_artifact"  # among the resources that nbconvert hands from one preprocessor to the next
+
+
+class TakeArtifact(NbGraderPreprocessor):
+    """Reads the artifact before anything is executed: what students' code does to the folder then changes nothing."""
+
+    def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
+        """Return the notebook as it is, and the artifact among the resources."""
+        course, about = self.parent.parent.coursedir, resources["nbgrader"]
+        # From where it was submitted: nbgrader's own copy was made by following links.
+        place = course.format_path(course.submitted_directory, about["student"], about["assignment"])
+        resources[KEPT] = reading.read(Path(place))
+        return nb, resources
+
+
 class ArtifactCheck(NbGraderPreprocessor):
     """Runs the checks that test cells call in the grader's own process, on the files that were handed in.
 
@@ -35,23 +50,20 @@ class ArtifactCheck(NbGraderPreprocessor):
 
     def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
         """Return the notebook with a score and its reason in each test cell that calls a check."""
-        about = resources["nbgrader"]
         tests = [cell for cell in nb.cells if is_test(cell) and calls(cell.source)]
-        if tests:
-            case = self._case(about["assignment"], about["student"])
-            for count, cell in enumerate(tests, 1):
-                cell.outputs = _outputs(cell, case, count)
-                cell.execution_count = count
+        case = self._case(resources) if tests else None
+        for count, cell in enumerate(tests, 1):
+            cell.outputs = _outputs(cell, case, count)
+            cell.execution_count = count
         return nb, resources
 
-    def _case(self, folder: str, student: str) -> Case | None:
-        """Return what is judged: the artifact where it was submitted, not nbgrader's copy, which followed links."""
-        course = self.parent.parent.coursedir
-        assignment = of_folder(folder)
+    def _case(self, resources: ResourcesDict) -> Case | None:
+        about = resources["nbgrader"]
+        assignment = of_folder(about["assignment"])
         if assignment is None:
             return None
-        place = Path(course.format_path(course.submitted_directory, student, folder))
-        return Case(reading.read(place), assignment, student, bases.load(), self._seen if self.registries else None)
+        seen = self._seen if self.registries else None
+        return Case(resources[KEPT], assignment, about["student"], bases.load(), seen)
 
     def _seen(self, name: str) -> tuple[str, str]:
         """Ask a registry, if it is one of the course's: a submission must not choose whom the grader talks to."""

@@ -62,7 +62,7 @@ class Course:
     def run(self, *words, check=True):
         env = ENV | {"DRYDOCK_COURSE": str(self.root)}
         command = [sys.executable, "-m", "nbgrader", *words]
-        done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, timeout=500)
+        done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, timeout=1500)
         assert done.returncode == 0 or not check, done.stderr[-4000:]
         return done
 
@@ -167,7 +167,9 @@ CHEAT = (
     "import drydock_grading.checks.case as case\ncase.run = lambda *a: None\n"
     "get_ipython().showtraceback = lambda *a, **k: None\nprint('4.0')\n"
 )
-SHOWN = "class Always:\n    def __eq__(self, other): return True\n    __bool__ = lambda self: True\nnumber = 42\n"
+SWAP = (  # while it runs, the submission takes the place of what was handed in by another
+    "import pathlib\nfor p in pathlib.Path('../../../submitted/swaps_artifact').glob('*/artifact.*'):\n    p.unlink()\nnumber = 42"
+)
 
 
 def students(released):
@@ -210,6 +212,8 @@ def students(released):
         "not_a_notebook": (b"PK\3\4 a zip", mine("not_a_notebook"), UNDONE),
         "link": (fresh(), None, NONE | {"plain": 3}),
         "pipe": (fresh(), mine("pipe"), FULL),
+        "bad_time": (fresh(), mine("bad_time"), FULL),
+        "swaps_artifact": (fresh(number=SWAP), mine("good"), FULL | {"mixed": 0.8}),
     }  # fmt: skip
 
 
@@ -234,6 +238,7 @@ def course(tmp_path_factory):
         (link / name).symlink_to(root / "grading" / "submitted" / "good" / NAME / name)
     (link / "passwords").symlink_to("/etc/passwd")
     os.mkfifo(root / "grading" / "submitted" / "pipe" / NAME / "notes.txt")
+    (root / "grading" / "submitted" / "bad_time" / NAME / "timestamp.txt").write_text("tomorrow, or so")
     made.log = made.run("autograde", NAME).stderr
     made.run("generate_feedback", NAME)
     return made
@@ -303,8 +308,8 @@ def test_validate_runs_the_same_checks_beside_the_students_notebook(course, tmp_
     shutil.copytree(course.root / "grading" / "submitted" / "good" / NAME, tmp_path / "mine")
     env = ENV | {"DRYDOCK_LEARNER": "good"}
     command = [sys.executable, "-m", "nbgrader", "validate", f"{BOOK}.ipynb"]
-    done = subprocess.run(command, cwd=tmp_path / "mine", env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path / "mine", env=env, capture_output=True, text=True, timeout=400)
     assert "Success! Your notebook passes all the tests." in done.stdout, done.stdout + done.stderr
     (tmp_path / "mine" / ARCHIVE).unlink()
-    done = subprocess.run(command, cwd=tmp_path / "mine", env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path / "mine", env=env, capture_output=True, text=True, timeout=400)
     assert "VALIDATION FAILED ON 3 CELL(S)" in done.stdout, done.stdout + done.stderr

@@ -15,7 +15,7 @@ NOTEBOOKS = ("00-start", "05-dockerfile-layers-history", "06-build-cache")
 STARTED = "tests/binder/inside.py"
 SILENT = "No container was started: this machine lets the engine execute nothing"
 
-pytestmark = [pytest.mark.docker, pytest.mark.deep]
+pytestmark = pytest.mark.docker
 
 
 def load(name):

@@ -8,9 +8,6 @@ from suite import recorded
 from suite.normal import loose
 from suite.scenario import SCENARIOS
 
-pytestmark = pytest.mark.deep  # until the differences that are left are done: `make deep` says which
-
-
 BY_NAME = {one.name: one for one in SCENARIOS}
 every = pytest.mark.parametrize("scenario", SCENARIOS, ids=BY_NAME)
 

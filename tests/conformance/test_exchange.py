@@ -6,9 +6,6 @@ from dataclasses import replace
 import pytest
 from drydock import read
 
-pytestmark = pytest.mark.deep  # until the differences that are left are done: `make deep` says which
-
-
 DOCKERFILE = b"""FROM conf-base
 ENV a=1
 RUN echo hi >/srv/hi; rm -r /srv/old; mkdir /srv/old; chown 5:6 /srv/greeting; chmod 4755 /srv/hi; ln /srv/hi /srv/hard

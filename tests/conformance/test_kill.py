@@ -1,6 +1,7 @@
 """SIGKILL at a random moment of a build, a load, a commit, a run: nothing tagged is damaged, and a repeat succeeds."""
 
 import contextlib
+import gc
 import hashlib
 import io
 import json
@@ -18,9 +19,7 @@ from drydock import read
 from own import Own
 from requests.exceptions import RequestException
 from suite import bases
-
-pytestmark = pytest.mark.deep  # until the differences that are left are done: `make deep` says which
-
+from urllib3.exceptions import HTTPError
 
 SEED = 20241101
 MOMENTS = [*range(20), *(pytest.param(n, marks=pytest.mark.deep) for n in range(20, 220))]
@@ -136,7 +135,7 @@ def timed(own, name):
 
 def ends_somehow(deed):
     """Do a deed whose engine dies meanwhile."""
-    with contextlib.suppress(DockerException, RequestException, OSError, AssertionError, ValueError):
+    with contextlib.suppress(DockerException, RequestException, HTTPError, OSError, AssertionError, ValueError):
         deed()
 
 
@@ -159,6 +158,7 @@ def check(own, tagged):
     assert not [path for path in left if path.stat().st_mtime < own.begun], f"left in tmp: {left}"
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_kill_at_any_moment_damages_nothing(moment, victim):
     chance = random.Random(SEED + moment)
@@ -171,6 +171,7 @@ def test_a_kill_at_any_moment_damages_nothing(moment, victim):
     victim.kill()
     deed.join(60)
     assert not deed.is_alive()
+    gc.collect()  # the connection that broke: docker-py leaves its socket to the collector
     victim.begun = time.time()
     victim.start()
     check(victim, tagged)

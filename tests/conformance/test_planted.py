@@ -5,9 +5,6 @@ from dataclasses import replace
 import pytest
 from suite.scenario import SCENARIOS, Step, steps
 
-pytestmark = pytest.mark.deep  # until the differences that are left are done: `make deep` says which
-
-
 BY_NAME = {one.name: one for one in SCENARIOS}
 FROM = "FROM conf-base\n"
 

@@ -64,8 +64,8 @@ class SubmissionExporter(NotebookExporter):
         """Convert a notebook from a file, as nbconvert does; one that cannot be read is empty, and says why."""
         path = Path(filename)
         known = ResourcesDict() if resources is None else resources
-        known.setdefault("metadata", ResourcesDict())["name"] = path.stem
-        known["metadata"]["path"] = str(path.parent)  # where the kernel starts: cells read the exercise's files
+        about = known.setdefault("metadata", ResourcesDict())
+        about["name"], about["path"] = path.stem, str(path.parent)  # the kernel runs beside the notebook
         try:
             nb = notebook(regular(path, LARGEST))
         except FAILURES as error:

@@ -29,9 +29,10 @@ from drydock_grading.artifact import ABOUT, ARCHIVE, LARGEST, SCHEMA, About, Art
 LARGEST_JSON = 4_000_000  # bytes of artifact.json, of a manifest or a configuration
 MEMBERS = 600  # of the archive; an image has 127 layers at most
 LAYERS = 127
+FOLDERS = 1_000_000  # parts of all paths together: each becomes a folder of the tree
 FILES = 5000  # of a folder with a Dockerfile
-UNPACKED = 500_000_000  # bytes of all layers together
-LIMITS = Limits(ratio=200, free=100_000_000, total=UNPACKED, entries=100_000)
+UNPACKED = 400_000_000  # bytes of all layers together
+LIMITS = Limits(ratio=200, free=100_000_000, total=UNPACKED, entries=50_000)
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 PACK = "Run the cell that packs your work once more, then submit again."
 
@@ -155,6 +156,9 @@ def _layers(blobs: list[bytes], diff_ids: list[str]) -> Iterator[Layer]:
                 f"{ARCHIVE}: a layer is not the one that the configuration names ({diff_id[:19]}). {PACK}"
             )
         left, entries = left - layer.size, entries - len(layer.entries)
+        parts = sum(path.count("/") + 1 for path in (*layer.by_path, *layer.whiteouts, *layer.opaque))
+        if parts > FOLDERS:
+            raise BadArtifact(f"{ARCHIVE} has paths that are folders in folders without end. {PACK}")
         if left <= 0 or entries <= 0:
             raise BadArtifact(f"{ARCHIVE} unpacks to more than {human(UNPACKED)}. Make the image smaller.")
         yield layer

@@ -128,6 +128,7 @@ MISTAKES2 = {
     "hello CMD overridden": (GOOD2.but(recipes=recipes(hello=HELLO + "CMD true\n")), {"hello": 0}, "nothing starts hello.py", "run-is-cmd"),
     "hello does not parse": (GOOD2.but(recipes=recipes(hello="FORM x")), {"hello": 0}, "cannot be built", ""),
     "no Dockerfiles": (GOOD2.but(recipes={}), {"hello": 0, "cache": 0}, "was not handed in", ""),
+    "variables without end": (GOOD2.but(recipes=recipes(RIGHT.replace("ARG C", "ENV A=x\n" + "ENV A=$A$A\n" * 60 + "ARG C", 1))), {"cache": 0}, "variables made of variables", ""),
     "no CMD": (GOOD2.but(cmd=("python3",)), {"cmd": 0}, "no CMD of its own", "run-is-cmd"),
     "question asked while building": (
         GOOD2.but(cmd=("python3",), steps=(*GOOD2.steps[:-1], ("/bin/sh -c python3 Question.py", {"x": b""}))),
@@ -195,6 +196,14 @@ def test_hints_never_name_the_command_and_secrets_are_never_repeated(tmp_path):
                 and "--change" not in result.hint
             )
             assert "no-use-to-anybody" not in result.picture() and "hunter22" not in result.picture()
+
+
+def test_texts_made_to_be_slow_to_search_are_searched_in_time(tmp_path):
+    slow = b'"auths":{' * 100_000 + b"-----BEGIN " * 90_000 + b"PASSWORD" * 100_000
+    steps = [(f"RUN {'TOKEN' * 100_000}", {f"course/{n}": slow[n:]}) for n in range(3)]
+    work = with_files(GOOD2, s5={f"course/c{n}.txt": b"abcdef012345" * 800 for n in range(300)})
+    found = judged(plus(work, *steps).write(tmp_path), "ex2")
+    assert found["nonce"].passed and found["secret"].reason
 
 
 def test_an_entrypoint_that_is_only_the_interpreter_leaves_cmd_to_be_overridden(tmp_path):

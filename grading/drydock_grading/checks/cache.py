@@ -35,6 +35,8 @@ def ordered(most: float, path: str, edited: str, slow: str, lesser: str = "") ->
             dockerfile = parse(recipe.text)
         except DockerfileError as error:
             return none(most, f"{path} cannot be built. {shown(str(error))[:200]}")
+        if grows(dockerfile):
+            return none(most, f"{path} has variables made of variables without end.")
         if not _built_from(case, dockerfile) or not _same_file(case, recipe, edited):
             why = f"The image was not built from {path} as it is now: its history or its files tell of other steps."
             return none(most, why, "image-runs", "What has to happen after an edit of a Dockerfile?")
@@ -83,6 +85,28 @@ def as_built(dockerfile: Dockerfile, recipe: Recipe) -> Plan:
             at = new
         ends[stage.index] = at
     return replace(plan, known=Known(images=images, made=tuple(made), copied=copied))
+
+
+def grows(dockerfile: Dockerfile, most: int = 200_000) -> bool:
+    """Return True where replacing the variables gives a text too long to look at: `ENV A=$A$A`, forty times.
+
+    >>> grows(parse("FROM a\\nENV A=x\\n" + "ENV A=$A$A\\n" * 40)), grows(parse("FROM a\\nENV A=x B=$A"))
+    (True, False)
+    """
+    lengths: dict[str, int] = {}
+    total = 0
+    for i in (*dockerfile.globals, *dockerfile.instructions):
+        total += _length(i.text, lengths)
+        for name, value in i.pairs if i.keyword in ("ENV", "ARG") else ():
+            lengths[name] = max(lengths.get(name, 0), _length(value, lengths))
+        if total > most:
+            return True
+    return False
+
+
+def _length(text: str, lengths: dict[str, int]) -> int:
+    """Return at most how long a text is once its variables are replaced."""
+    return len(text) + sum(lengths.get(name, 0) for name in re.findall(r"\$\{?(\w+)", text))
 
 
 def rerun(plan: Plan, edited: str, slow: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from drydock.model.layer import shown
 
@@ -75,11 +76,12 @@ def _elsewhere(case: Case, most: float, path: str, surname: str) -> CheckResult:
     if any(path in layer.by_path for layer in case.image.layers):
         why = f"/{path} was written in one layer, and a later layer removed it: no container sees it."
         return none(most, why, "rm-shrinks", "What did the last container remove before it became an image?")
-    for number in range(case.above, len(case.image.layers)):
-        for other in case.image.layers[number].by_path:
-            if other.rpartition("/")[2].lower() == name.lower() and surname in (case.text(other) or "").lower():
-                why = f"The answer is right, but stands in /{shown(other)}, not in /{path}."
-                return part(most / 4, most, why, "", "In which folder did Question.py run?")
+    mine = (other for layer in case.image.layers[case.above :] for other in layer.by_path)
+    named = (other for other in mine if other.rpartition("/")[2].lower() == name.lower())
+    for other in islice(named, 5):
+        if surname in (case.text(other) or "").lower():
+            why = f"The answer is right, but stands in /{shown(other)}, not in /{path}."
+            return part(most / 4, most, why, "", "In which folder did Question.py run?")
     why = f"There is no /{path} in the image."
     return none(most, why, "image-runs", "Where did you write the answer: in a container, and did an image come of it?")
 
@@ -133,10 +135,12 @@ def baked(most: float, folder: str) -> Judge:
 
 def _texts(case: Case, folder: str) -> Iterable[str]:
     """Go through the small text files below a folder that layers above the base brought."""
-    for path in sorted(case.tree.below(folder))[:200]:
-        node = case.tree.nodes[path]
-        if node.layer >= case.above and node.entry.kind == "file" and node.entry.size <= 10_000:
-            yield case.text(path) or ""
+    contents = case.artifact.contents
+    for number in range(case.above, len(case.image.layers)):
+        for path, text in contents(number) if contents else ():
+            node = case.tree.nodes.get(path)
+            if node and node.layer == number and len(text) <= 10_000 and path.startswith(folder + "/"):
+                yield text.decode("utf-8", "replace")
 
 
 def _field(text: str, name: str) -> str | None:

@@ -16,7 +16,7 @@ TEXTS = (
     (rb"glpat-[\w-]{16,}", "a GitLab token"),
     (rb"\bAKIA[0-9A-Z]{16}\b", "an AWS key"),
     (rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----", "a private key"),
-    (rb'"auths"\s*:\s*\{[^}]*"auth"\s*:', "a saved `docker login`"),
+    (rb'"auths"\s{0,20}:\s{0,20}\{\s{0,20}"[^"]{1,200}"\s{0,20}:\s{0,20}\{\s{0,20}"auth"', "a saved `docker login`"),
     (rb"drydock-token-\w{6,}", "a token"),
 )
 NAMES = re.compile(
@@ -24,8 +24,10 @@ NAMES = re.compile(
     r"id_(rsa|dsa|ecdsa|ed25519)|credentials|\.docker/config\.json|[^/]+\.pem|[^/]+\.key)$",
     re.IGNORECASE,
 )
+# Every repetition has an end: a text made to be slow to search is searched all the same.
 SETTING = re.compile(
-    r"\b(\w*(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_KEY)\w*)\s*[= ]\s*['\"]?([^\s'\"$]{4,})", re.IGNORECASE
+    r"\b(\w{0,40}(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_KEY)\w{0,40})\s{0,9}[= ]\s{0,9}['\"]?([^\s'\"$]{4})",
+    re.IGNORECASE,
 )
 SYSTEM = ("usr/", "lib", "bin/", "sbin/", "etc/ssl", "etc/ca-certificates", "opt/")  # of a base nobody knows
 

@@ -1,0 +1,73 @@
+"""What an exercise's cells call: `nonce`, `pack` and `check`, in the student's own kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from drydock.client import connect
+from drydock.record import answers
+from IPython.display import display
+
+from drydock_grading import artifact, bases, packing, reading
+from drydock_grading.assignments import ASSIGNMENTS, find
+from drydock_grading.checks.case import Case, run
+from drydock_grading.result import Score
+
+NOBODY = (
+    "Nobody knows who you are: the code in your work would be nobody's.\n"
+    'Try: import os; os.environ["DRYDOCK_LEARNER"] = "the name you submit with"'
+)
+
+
+class NoLearner(LookupError):
+    """No name is set for the learner."""
+
+
+def learner() -> str:
+    """Return the name you submit with. Raises: NoLearner."""
+    name = answers.learner()
+    if name == "me":
+        raise NoLearner(NOBODY)
+    return name
+
+
+def nonce(assignment: str) -> str:
+    """Return your own code for an exercise: the image that you hand in must have it. Raises: NoLearner, LookupError."""
+    _known(assignment)
+    return artifact.nonce(assignment, learner())
+
+
+def pack(
+    assignment: str,
+    image: str,
+    *,
+    pushed: str = "",
+    dockerfiles: Iterable[str] = (),
+    folder: str | Path = ".",
+    client: Any = None,
+) -> artifact.Artifact:
+    """Write artifact.oci.tar and artifact.json beside the notebook, and return exactly what will be graded.
+
+    Raises: NoLearner, LookupError where the engine has no such image, BadArtifact, NoContext.
+    """
+    _known(assignment)
+    return packing.pack(assignment, learner(), client or connect(), image, Path(folder), pushed, dockerfiles)
+
+
+def check(id: str, *, folder: str | Path = ".") -> Score:
+    """Show what a check says of the artifact beside the notebook, and return its points.
+
+    At grading the same check runs on the same files in the grader's own process; what is shown here counts for nothing.
+    Raises: UnknownCheck.
+    """
+    assignment, one = find(id)
+    result = run(one, Case(reading.read(folder), assignment, answers.learner(), bases.load()))
+    display(result)
+    return Score(result)
+
+
+def _known(assignment: str) -> None:
+    if assignment not in ASSIGNMENTS:
+        raise LookupError(f"There is no exercise {assignment!r}.\nTry: one of {', '.join(ASSIGNMENTS)}")

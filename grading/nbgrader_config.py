@@ -1,0 +1,50 @@
+"""The course as nbgrader sees it: exercises/ is the source; what the steps make lies below grading/."""
+
+import os
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+c = get_config()  # noqa: F821  nbgrader calls this file with it
+
+c.CourseDirectory.course_id = "ac295"
+ROOT = os.environ.get("DRYDOCK_COURSE") or str(HERE.parent)
+c.CourseDirectory.root = ROOT
+c.CourseDirectory.db_url = f"sqlite:///{ROOT}/grading/gradebook.db"
+c.CourseDirectory.source_directory = "exercises"
+for step in ("release", "submitted", "autograded", "feedback"):
+    c.CourseDirectory[f"{step}_directory"] = f"grading/{step}"
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", ".pytest_cache", "key.py"]
+c.CourseDirectory.max_file_size = 60_000  # kB: an artifact has 50 MB at most
+
+# Whatever comes in is put right first: nbgrader stops at a copied cell, and a deleted test would count as not graded.
+c.Autograde.pre_convert_hook = "drydock_grading.intake.set_aside"
+c.Autograde.exporter_class = "drydock_grading.intake.SubmissionExporter"
+c.Autograde.sanitize_preprocessors = [
+    "drydock_grading.intake.Intake",
+    "nbgrader.preprocessors.ClearOutput",
+    "nbgrader.preprocessors.DeduplicateIds",
+    "nbgrader.preprocessors.OverwriteKernelspec",
+    "nbgrader.preprocessors.OverwriteCells",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+# How a submission is executed: the one line to change for another way. This one runs students' code as you.
+EXECUTION = "drydock_grading.execution.ExecuteHere"
+c.Autograde.autograde_preprocessors = [
+    "drydock_grading.preprocessor.TakeArtifact",
+    EXECUTION,
+    "nbgrader.preprocessors.IgnorePattern",
+    "nbgrader.preprocessors.LimitOutput",
+    "drydock_grading.preprocessor.ArtifactCheck",
+    "nbgrader.preprocessors.SaveAutoGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+c.OverwriteCells.add_missing_cells = True
+c.Execute.shutdown_kernel = "immediate"
+c.ArtifactCheck.registries = []  # registries that the grader may ask, say ["localhost:5055"]
+
+c.GenerateFeedback.preprocessors = [
+    "nbgrader.preprocessors.GetGrades",
+    "drydock_grading.preprocessor.HideHidden",
+    "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+]

@@ -1,4 +1,4 @@
-"""Real engines for the tests: `daemon` is every Docker that DRYDOCK_TEST_DAEMONS names, one after the other."""
+"""Real engines for the tests: `daemon` is every one that DRYDOCK_TEST_DAEMONS names in turn, else the kit's own."""
 
 import io
 import os
@@ -14,6 +14,7 @@ from own import engine, somebody
 DAEMONS = os.environ.get("DRYDOCK_TEST_DAEMONS", "").split()
 CI = os.environ.get("CI") == "true"
 NO_DAEMON = "no Docker daemon: set DRYDOCK_TEST_DAEMONS to the DOCKER_HOST of one (tests/daemons/classic.sh start)"
+OWN = "embedded"
 NO_BROWSER = "no Chromium: install chromium, or set CHROMIUM to its path"
 
 
@@ -27,7 +28,7 @@ def pytest_collection_modifyitems(items):
     if CI:
         return
     for item in items:
-        if item.get_closest_marker("docker") and not DAEMONS:
+        if item.get_closest_marker("docker") and not DAEMONS and "daemon_url" not in item.fixturenames:
             item.add_marker(pytest.mark.skip(reason=NO_DAEMON))
         if item.get_closest_marker("browser") and not chromium():
             item.add_marker(pytest.mark.skip(reason=NO_BROWSER))
@@ -37,15 +38,17 @@ def pytest_generate_tests(metafunc):
     """Run each test that asks for `daemon` once for every engine."""
     if "daemon_url" in metafunc.fixturenames:
         names = [Path(url.removeprefix("unix://")).parent.name.removesuffix("-run") for url in DAEMONS]
-        metafunc.parametrize("daemon_url", DAEMONS or [None], ids=names or ["none"], scope="session", indirect=True)
+        metafunc.parametrize("daemon_url", DAEMONS or [OWN], ids=names or [OWN], scope="session", indirect=True)
 
 
 @pytest.fixture(scope="session")
 def daemon_url(request):
-    """DOCKER_HOST of one engine."""
-    if request.param is None:
+    """DOCKER_HOST of one engine; where none is named, the kit's own, which every machine has."""
+    if request.param != OWN:
+        return request.param
+    if CI:
         pytest.fail(NO_DAEMON)
-    return request.param
+    return request.getfixturevalue("embedded")
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,7 @@ import io
 import json
 import random
 import tarfile
-from contextlib import closing
 
-import docker
 import pytest
 from drydock import read
 from drydock.lessons import machine, own, pack
@@ -108,5 +106,5 @@ def test_python_runs_with_its_library_on_every_docker(daemon):
 
 @pytest.mark.parametrize("rung", ["A", "C"])
 def test_python_runs_with_its_library_on_the_kits_engine(engine_on, rung):
-    with engine_on("--rung", rung) as (_, url), closing(docker.DockerClient(base_url=url)) as client:
-        python_runs(client)
+    with engine_on("--rung", rung) as one:
+        python_runs(one.client)

@@ -24,8 +24,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "tests")]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import own
+
 from engine import Engine, Socket, archive, classic, line, timed
 
 PORT = int(os.environ.get("DRYDOCK_BENCH_PORT", "5069"))

@@ -27,7 +27,9 @@ DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"
 LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+ME = "Basic bWU6c2VjcmV0"  # me:secret
 How = Callable[["Call"], None]
+Pack = Callable[[bytes], bytes]
 
 
 def digest(raw: bytes) -> str:

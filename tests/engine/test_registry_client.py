@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import ssl
 import subprocess
 import threading
 from urllib.parse import parse_qs, urlsplit
@@ -334,7 +335,7 @@ def test_what_is_no_image_is_refused_with_the_reason(registry, reach):
     config = {"mediaType": "application/vnd.cncf.helm.config.v1+json", "digest": digest(b"{}"), "size": 2}
     raw = json.dumps({"schemaVersion": 2, "config": config, "layers": []}).encode()
     registry.document("team/app", "chart", raw, "application/vnd.oci.image.manifest.v1+json")
-    with pytest.raises(NoImage, match="is no image.*helm"):
+    with pytest.raises(NoImage, match=r"is no image.*helm"):
         reach().image("chart")
 
 
@@ -423,35 +424,29 @@ def test_a_proxy_is_used_for_others_and_never_for_this_machine(registry, reach, 
 
 
 def test_a_registry_that_does_not_run_says_how_to_start_it():
-    with Repository("127.0.0.1:9/x", Credentials(), Settings(), http=Http(QUICK)) as repository:
-        with pytest.raises(Unreachable, match=r"127\.0\.0\.1:9: connect: connection refused.*drydock registry start"):
-            repository.manifest("1")
+    told = r"127\.0\.0\.1:9: connect: connection refused.*drydock registry start"
+    with pytest.raises(Unreachable, match=told):
+        Repository("127.0.0.1:9/x", Credentials(), Settings(), http=Http(QUICK)).manifest("1")
 
 
 def test_plain_http_is_not_spoken_to_others(registry):
     assert Settings().endpoints("registry.example.org")[0].roots == ("https://registry.example.org",)
     http = Http(QUICK)
-    with pytest.raises(Unreachable, match="server gave HTTP response to HTTPS client.*insecure-registries"):
+    with pytest.raises(Unreachable, match=r"server gave HTTP response to HTTPS client.*insecure-registries"):
         http.send("GET", f"https://{registry.host}/v2/")
     http.close()
 
 
 def test_a_certificate_that_nobody_vouches_for_is_explained(registry, tmp_path):
-    import ssl
-
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2"]
-        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True,
-        capture_output=True,
-    )
+    command = f"openssl req -x509 -newkey rsa:2048 -nodes -keyout {key} -out {cert} -days 2 -subj /CN=localhost"
+    subprocess.run([*command.split(), "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
     registry._server.socket = context.wrap_socket(registry._server.socket, server_side=True)
     registry.image("team/app", "1", layer({"a": b"1"}))
     http = Http(QUICK)
-    with pytest.raises(Unreachable, match="x509: self.signed certificate.*certs.d"):
+    with pytest.raises(Unreachable, match=r"x509: self.signed certificate.*certs.d"):
         http.send("GET", f"https://{registry.host}/v2/")
     http.close()
     with Repository(f"{registry.host}/team/app", Credentials(), Settings(), http=Http(QUICK)) as repository:

@@ -175,7 +175,7 @@ class Link:
         except (BrokenPipeError, ConnectionResetError) as error:
             if self.http.sock is None:
                 raise
-            early = error  # who refuses an upload answers before it is all there: the answer says why
+            early, wait = error, self.pool.patience.connect  # who refuses an upload says why before it is all there
         patience = self.pool.patience
 
         def paced(sock: Any, *args: Any, **more: Any) -> Answer:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from drydock.engine.run.containers import Containers
 
 NOT_RUNNING = "Container {id} is not running"
-# What dockerd makes in a layer of its own; the places of other mounts are the container's change (daemon/initlayer).
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0  # s between restarts; doubled each time (moby/restartmanager)
 
 

@@ -60,6 +60,16 @@ class Listener:
         self.closed.set()
 
 
+def _pieces(line: bytes, end: bytes = b"") -> list[bytes]:
+    """Return a line in the pieces that a log keeps, however it arrived; the last one is shorter than all others.
+
+    >>> [len(piece) for piece in _pieces(bytes(2 * LINE + 5), b"!")]
+    [16384, 16384, 6]
+    """
+    cuts = range(0, len(line) + 1, LINE)
+    return [*(line[at : at + LINE] for at in cuts[:-1]), line[cuts[-1] :] + end]
+
+
 class Output:
     """The output of one container, over all its runs."""
 
@@ -79,12 +89,10 @@ class Output:
         """Keep and pass on what a program wrote."""
         with self.changed:
             listeners = list(self._listeners)
-            lines = (self._parts.pop(stream, b"") + data).split(b"\n")
-            rest = lines.pop()
-            self._keep(stream, [line + b"\n" for line in lines])
-            while len(rest) >= LINE:
-                self._keep(stream, [rest[:LINE]])
-                rest = rest[LINE:]
+            *lines, rest = (self._parts.pop(stream, b"") + data).split(b"\n")
+            whole = [piece for line in lines for piece in _pieces(line, b"\n")]
+            *more, rest = _pieces(rest)
+            self._keep(stream, [*whole, *more])
             if rest:
                 self._parts[stream] = rest
             self.changed.notify_all()

@@ -66,7 +66,8 @@ class Switch:
     def unplug(self, name: str) -> None:
         """Take a cable, or a bridge, away; one that is gone already is as good."""
         with self.lock, suppress(EngineError):
-            self._ask({"remove": name})
+            if self._channel:
+                self._ask({"remove": name})
 
     def close(self) -> None:
         """End the switch."""

@@ -2,15 +2,15 @@
 
 >>> import drydock
 >>> sorted(drydock.__all__)
-['BuildFailed', 'EngineUnavailable', 'build', 'connect', 'image', 'plan']
+['BuildFailed', 'EngineUnavailable', 'build', 'connect', 'image', 'plan', 'writable']
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from drydock.client import BuildFailed, EngineUnavailable, build, connect, image, plan
+    from drydock.client import BuildFailed, EngineUnavailable, build, connect, image, plan, writable
 
-__all__ = ["BuildFailed", "EngineUnavailable", "build", "connect", "image", "plan"]
+__all__ = ["BuildFailed", "EngineUnavailable", "build", "connect", "image", "plan", "writable"]
 
 
 def __getattr__(name: str) -> object:

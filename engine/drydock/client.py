@@ -16,6 +16,7 @@ from requests.exceptions import RequestException
 from drydock import read
 from drydock.badge import FROM_THE_CACHE, executes
 from drydock.model.cache import Known, Plan
+from drydock.model.change import Writable
 from drydock.model.dockerfile import parse
 from drydock.model.image import Image
 from drydock.model.resolve import Base, bases
@@ -286,6 +287,16 @@ def image(name: str | Path, client: docker.DockerClient | None = None) -> Image:
     if isinstance(name, Path):
         return read.folder(name) if name.is_dir() else read.archive(name)
     return read.image(client or connect(), name)
+
+
+def writable(container: Any, client: docker.DockerClient | None = None) -> Writable:
+    """Return a container's own layer, with what each change in it cost: `docker diff`, explained.
+
+    `container` is one of docker-py's, or a name or an ID. It may run, be stopped, or never have been started.
+    Raises: docker.errors.NotFound, EngineUnavailable.
+    """
+    client = client or getattr(container, "client", None) or connect()
+    return read.writable(client, str(getattr(container, "id", container)), _name(client))
 
 
 def _copies(client: docker.DockerClient, plan: Plan, build: Build) -> list[tuple[str, str, str]]:

@@ -100,6 +100,16 @@ def put(container: Any, path: str, text: str) -> Writable:
         raise NoContainer(GONE.format(name=container.name)) from None
 
 
+def remove(container: Any) -> Writable:
+    """Remove the container, as `docker rm --force` does, and return what went with it. Raises: NoContainer."""
+    try:
+        gone = drydock.writable(container).removed()
+        container.remove(force=True)
+        return gone
+    except NotFound:
+        raise NoContainer(GONE.format(name=container.name)) from None
+
+
 def tidy(client: docker.DockerClient, lesson: str) -> None:
     """Remove every container and volume that the lesson made, and say how many."""
     wanted = {"label": f"{LAB}={lesson}"}

@@ -49,8 +49,12 @@ class Change:
         Hidden by a whiteout. Its 30B stay in layer 0 of the image: nothing got smaller.
         """
         if self.kind == "removed":
-            stays = "are" if self.layer is None else f"stay in layer {self.layer} of the image"
-            return f"Hidden by a whiteout. Its {human(self.below)} {stays}: nothing got smaller."
+            if self.layer is None and not self.below:  # what an engine adds to every container, such as /etc/mtab
+                return "Hidden by a whiteout; the image has no bytes there."
+            where = "the image" if self.layer is None else f"layer {self.layer} of the image"
+            return f"Hidden by a whiteout. Its {human(self.below)} stay in {where}: nothing got smaller."
+        if self.kind == "added" and self.what != "file":
+            return f"A new {self.what}; that costs nothing by itself."
         if self.kind == "added":
             return f"New: {human(self.size)}, in the container's layer and nowhere else."
         if not self.copied:
@@ -79,7 +83,7 @@ class Writable:
     image: Image
     changes: tuple[Change, ...] = ()
     state: str = "running"  # created, running, paused, exited; removed: the layer is gone
-    counted: int | None = None  # what the engine itself says (`docker ps --size`), where it says it
+    counted: int | None = None  # what the engine itself counts (`docker ps --size`), where it was asked
     engine: str = ""  # who said all this: "Docker 20.10.24"
     did: str = ""  # what was done just before
     unmeasured: int = 0  # changed files whose size was not asked for, there being too many

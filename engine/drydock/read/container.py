@@ -44,7 +44,7 @@ def writable(client: DockerClient, container: str, engine: str = "") -> Writable
         image,
         joined(image, rows, found),
         str((about.get("State") or {}).get("Status") or ""),
-        _counted(client, identity),
+        _counted(client, identity) if len(alive) > ASKED else None,
         engine,
         unmeasured=max(0, len(alive) - ASKED),
     )

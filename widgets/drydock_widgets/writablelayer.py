@@ -125,12 +125,14 @@ class WritableLayer(Picture):
         if len(self.containers) == 1:
             return next(iter(self.containers.values())).sentence()
         there, shared = sum(one.there for one in self.containers.values()), self.image.size
-        gone = len(self.containers) - there
-        return (
-            f"{there} containers read the same {human(shared)}, stored once, and have {human(self.size)} of their own: "
-            f"{human(shared + self.size)} on disk. Copies would be {human(there * shared + self.size)}."
-            + (f" {gone} removed, with all that {'it' if gone == 1 else 'they'} had written." if gone else "")
-        )
+        gone, own = len(self.containers) - there, human(self.size)
+        told = f"{there} containers read the same {human(shared)}, stored once, and have {own} of their own"
+        if there == 1:
+            told = f"1 container reads {human(shared)} of the image, and has {own} of its own"
+        told += f": {human(shared + self.size)} on disk."
+        if there > 1:
+            told += f" Copies would be {human(there * shared + self.size)}."
+        return told + (f" {gone} removed, with all that {'it' if gone == 1 else 'they'} had written." if gone else "")
 
     def _biggest(self) -> int:
         layers = self.image.layers if self.image else ()

@@ -164,8 +164,16 @@ def _change(merged: tree.Tree, row: Mapping[str, Any], found: Mapping[str, tuple
     node = merged.nodes.get(path)
     was = node.entry.kind if node else "directory" if path in merged else "file"
     what, size = ("file" if was == "hardlink" else was, 0) if kind == "removed" else found.get(path, (was, 0))
-    below = merged.size(path) if kind == "removed" or (node and what == "file") else 0
+    below = _bytes(merged, path) if kind == "removed" or (node and what == "file") else 0
     return Change(path, kind, what, size if what == "file" else 0, below, node.layer if node else None)
+
+
+def _bytes(merged: tree.Tree, path: str) -> int:
+    """Return what is at a path in bytes; another name of a file (a hard link) has none in the tar, but has the file's."""
+    node = merged.nodes.get(path)
+    if node and node.entry.kind == "hardlink" and node.entry.link in merged.nodes:
+        return merged.nodes[node.entry.link].entry.size
+    return merged.size(path)
 
 
 def _difference(more: int) -> str:

@@ -76,7 +76,8 @@ from drydock_widgets import WritableLayer
 
 layers = (Layer("sha256:1a0" + "0" * 61, "", 8_000_000, (Entry("bin/sh", "file", 8_000_000),)),
           Layer("sha256:2b7" + "0" * 61, "", 20_000_000, (Entry("shop/goods.db", "file", 20_000_000),)))
-rows = (HistoryRow("ADD base.tar /", layer=0), HistoryRow("RUN make > /shop/goods.db && <img src=x onerror=alert(1)>", layer=1))
+make = "RUN make > /shop/goods.db && <img src=x onerror=alert(1)>"
+rows = (HistoryRow("ADD base.tar /", layer=0), HistoryRow(make, layer=1))
 image = Image("sha256:9", ("lab/box",), "linux/amd64", ImageConfig(), rows, layers)
 note = Change("<b>note</b>.txt", "added", "file", 16)
 folder = Change("shop", "changed", "directory")
@@ -254,6 +255,7 @@ def test_what_containers_wrote_is_replayed_and_chosen_with_the_keyboard_alone(ta
     box.locator(".dd-file").first.focus()
     page.keyboard.press("Enter")
     box.locator(".dd-detail", has_text="copied up from layer 1").wait_for()
+    assert "4 of 7" in box.locator(".dd-replay output").inner_text()  # the replay stays where it was
     assert box.locator(".dd-read[data-from]").inner_text().endswith("↑ the file is from here")
     tab.shoot(".dd-writablelayer", "writable-light")
     box.locator(".dd-box[aria-current]").focus()

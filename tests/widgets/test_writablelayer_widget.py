@@ -63,7 +63,12 @@ def test_a_change_says_what_it_cost_and_from_which_layer_the_file_came():
 
 def test_the_steps_of_a_stream_are_kept_for_the_replay_with_the_moments_of_each_change():
     widget = WritableLayer()
-    states = [box(), box("ada", NOTE, did="echo"), box("ada", NOTE, COPIED, did="echo >>"), box("ada", HIDDEN, did="rm")]
+    states = [
+        box(),
+        box("ada", NOTE, did="echo"),
+        box("ada", NOTE, COPIED, did="echo >>"),
+        box("ada", HIDDEN, did="rm"),
+    ]
     assert widget.watch(states) == states[-1]
     assert [did for did, _ in widget.state["moments"]] == ["", "echo", "echo >>", "rm"]
     spans = {(row["kind"], row["path"]): row["at"] for row in widget.state["rows"]}
@@ -117,7 +122,7 @@ def test_a_message_that_makes_no_sense_changes_nothing(message):
 
 
 def test_what_is_no_container_or_of_another_image_is_refused():
-    with pytest.raises(TypeError, match="not a str. Try: WritableLayer"):
+    with pytest.raises(TypeError, match="WritableLayer shows containers, not a str"):
         WritableLayer("lab-ada")
     with pytest.raises(TypeError, match="not a int"):
         WritableLayer(box(), 3)

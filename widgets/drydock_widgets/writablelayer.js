@@ -28,7 +28,7 @@ function drawContainer(one, t, state, ask) {
   return make("li", {}, make("button", { type: "button", class: "dd-box", "data-key": `container ${one.n}`, "data-state": now.state,
     "aria-current": here ? "true" : null, tabindex: here ? 0 : -1, onclick: () => ask({ focus: one.n }) },
   make("span", { class: "dd-line" }, make("span", { class: "dd-code" }, one.name), make("span", {}, gone ? `- ${now.size} gone` : now.size)),
-  make("span", { class: "dd-track" }, bar),
+  make("span", { class: "dd-track" }, now.width ? bar : null),
   make("span", { class: "dd-line dd-soft" }, make("span", {}, `${now.state}${gone ? "" : " · writable"}`))));
 }
 
@@ -115,8 +115,7 @@ function render({ model, el }) {
   follow(model, (newer) => {
     state = newer;
     head.textContent = state.engine ? `read from ${state.engine}` : "";
-    const chosen = state.containers.find((one) => one.n === state.focus);
-    title.textContent = chosen ? `docker diff ${chosen.name}` : "";
+    title.textContent = state.chosen ? `docker diff ${state.chosen}` : "";
     name.textContent = `${state.image.name} ${state.image.size}, one for all`;
     const bars = state.image.layers.map((layer) => drawLayer(layer, state.detail)).reverse();
     if (state.image.cut) bars.push(make("li", { class: "dd-soft" }, `and ${state.image.cut} more below`));
@@ -125,8 +124,9 @@ function render({ model, el }) {
     redraw(boxPages, ...turner("containers", [state.first, state.page, state.count], (first) => ask({ page: first })));
     redraw(pages, ...turner("changes", [state.from, state.rowsPage, state.rowsCount], (first) => ask({ rows: first })));
     replay.hidden = state.moments.length < 2;
+    const last = slider.value === slider.max;  // who looks at an earlier step stays there
     slider.max = String(Math.max(0, state.moments.length - 1));
-    slider.value = slider.max;
+    if (last) slider.value = slider.max;
     draw();
   });
 }

@@ -173,6 +173,7 @@ class WritableLayer(Picture):
                 "sentence": safe(self.sentence(), 400), "focus": self._focus, "first": self._first, "page": PAGE,
                 "count": len(names), "from": self._from, "rowsPage": ROWS, "rowsCount": len(rows), "begin": begin,
                 "engine": safe(next((c.engine for c in self.containers.values()), ""), 60), "listing": self._listing(),
+                "chosen": safe(self.containers[names[self._focus]].name, limit) if names else "",
                 "image": {"name": safe(", ".join(image.names) or image.id[:19], 80) if image else "",
                           "size": human(image.size) if image else "", "layers": self._layers(limit),
                           "cut": max(0, len(image.layers) - MAX_LAYERS) if image else 0},

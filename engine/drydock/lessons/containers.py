@@ -26,9 +26,14 @@ TAKEN = (
     "There is a container {name} that this course did not make, so it is left alone.\n"
     "Try: docker rename {name} {name}-mine   and run this cell again"
 )
-NO_IMAGE = "There is no image {image} here: the cell that builds it has probably not run.\nTry: run the cells above first"
+NO_IMAGE = (
+    "There is no image {image} here: the cell that builds it has probably not run.\nTry: run the cells above first"
+)
 GONE = "Container {name} is gone: another cell removed it, or `docker rm` did.\nTry: run the cell again that makes it"
-ASLEEP = "Container {name} does not run (it is {state}), so nothing can be typed into it.\nTry: client.containers.get({name!r}).start()"
+ASLEEP = (
+    "Container {name} does not run (it is {state}), so nothing can be typed into it.\n"
+    "Try: client.containers.get({name!r}).start()"
+)
 SAID = 2000  # characters of what a command printed
 
 

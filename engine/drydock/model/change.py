@@ -139,9 +139,7 @@ class Writable:
         return "\n".join([*rows, f"and {left} more"] if left > 0 else rows)
 
 
-def joined(
-    image: Image, rows: Iterable[Mapping[str, Any]], found: Mapping[str, tuple[str, int]]
-) -> tuple[Change, ...]:
+def joined(image: Image, rows: Iterable[Mapping[str, Any]], found: Mapping[str, tuple[str, int]]) -> tuple[Change, ...]:
     """Return the lines of `docker diff` joined with the image's files: what each change cost, and what it rests on.
 
     `found` has for each path what is there now (file, directory, ...) and its bytes. Sorted by path.
@@ -169,7 +167,7 @@ def _change(merged: tree.Tree, row: Mapping[str, Any], found: Mapping[str, tuple
 
 
 def _bytes(merged: tree.Tree, path: str) -> int:
-    """Return what is at a path in bytes; another name of a file (a hard link) has none in the tar, but has the file's."""
+    """Return what is at a path in bytes; a hard link has none of its own in the tar, but has the file's."""
     node = merged.nodes.get(path)
     if node and node.entry.kind == "hardlink" and node.entry.link in merged.nodes:
         return merged.nodes[node.entry.link].entry.size

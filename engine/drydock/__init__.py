@@ -3,7 +3,7 @@
 >>> import drydock
 >>> sorted(drydock.__all__)
 ['BuildFailed', 'EngineUnavailable', 'RegistryUnavailable', 'TransferFailed', 'build', 'connect', 'image', 'plan',
-'pull', 'push', 'start_registry']
+'pull', 'push', 'start_registry', 'writable']
 """
 
 from importlib import import_module
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from drydock.builds import BuildFailed, build, plan
     from drydock.classroom import RegistryUnavailable, start_registry
-    from drydock.client import EngineUnavailable, connect, image
+    from drydock.client import EngineUnavailable, connect, image, writable
     from drydock.transfers import TransferFailed, pull, push
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "pull",
     "push",
     "start_registry",
+    "writable",
 ]
 ROOMS = {"BuildFailed": "builds", "build": "builds", "plan": "builds"}
 ROOMS |= {"TransferFailed": "transfers", "pull": "transfers", "push": "transfers"}

@@ -14,6 +14,7 @@ from docker.utils import kwargs_from_env
 from requests.exceptions import RequestException
 
 from drydock import read
+from drydock.model.change import Writable
 from drydock.model.image import Image
 
 LAB = "org.drydock.lab"  # the label of everything that the kit creates
@@ -162,3 +163,13 @@ def image(name: str | Path, client: docker.DockerClient | None = None) -> Image:
     if isinstance(name, Path):
         return read.folder(name) if name.is_dir() else read.archive(name)
     return read.image(client or connect(), name)
+
+
+def writable(container: Any, client: docker.DockerClient | None = None) -> Writable:
+    """Return a container's own layer, with what each change in it cost: `docker diff`, explained.
+
+    `container` is one of docker-py's, or a name or an ID. It may run, be stopped, or never have been started.
+    Raises: docker.errors.NotFound, EngineUnavailable.
+    """
+    client = client or getattr(container, "client", None) or connect()
+    return read.writable(client, str(getattr(container, "id", container)), called(client))

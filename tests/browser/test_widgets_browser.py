@@ -68,6 +68,37 @@ def image(name, *layers):
 LayerStack(image("lab/trap", base, big, gone))
 """
 
+CONTAINERS = """
+from drydock.model.change import Change, Writable
+from drydock.model.image import HistoryRow, Image, ImageConfig
+from drydock.model.layer import Entry, Layer
+from drydock_widgets import WritableLayer
+
+layers = (Layer("sha256:1a0" + "0" * 61, "", 8_000_000, (Entry("bin/sh", "file", 8_000_000),)),
+          Layer("sha256:2b7" + "0" * 61, "", 20_000_000, (Entry("shop/goods.db", "file", 20_000_000),)))
+make = "RUN make > /shop/goods.db && <img src=x onerror=alert(1)>"
+rows = (HistoryRow("ADD base.tar /", layer=0), HistoryRow(make, layer=1))
+image = Image("sha256:9", ("lab/box",), "linux/amd64", ImageConfig(), rows, layers)
+note = Change("<b>note</b>.txt", "added", "file", 16)
+folder = Change("shop", "changed", "directory")
+copied = Change("shop/goods.db", "changed", "file", 20_000_001, 20_000_000, 1)
+hidden = Change("shop/goods.db", "removed", "file", 0, 20_000_000, 1)
+
+def box(name, *changes, did="", state="running"):
+    return Writable(name, name, image, changes, state, engine="Docker 20.10.24", did=did)
+
+def steps():
+    yield box("bob")
+    yield box("ada")
+    yield box("ada", note, did="echo <i>hi</i> > note.txt")
+    yield box("ada", note, folder, copied, did="echo >> /shop/goods.db")
+    yield box("ada", note, folder, hidden, did="rm /shop/goods.db")
+    yield box("carl", note).removed()
+    yield box("ada", note, folder, hidden)
+
+WritableLayer(steps())
+"""
+
 
 def texts(page, selector):
     return page.locator(selector).all_inner_texts()
@@ -201,6 +232,48 @@ def test_layers_are_walked_with_the_arrow_keys_and_a_file_is_followed(tab):
     tab.shoot(".dd-layerstack", "layers-narrow")
 
 
+def test_what_containers_wrote_is_replayed_and_chosen_with_the_keyboard_alone(tab):
+    page = tab.page
+    many = 'WritableLayer([box(f"guest-{n}", note) for n in range(1000)])'
+    tab.open(tab.lab.write("writable.ipynb", CONTAINERS, many))
+    tab.theme("JupyterLab Light")
+    tab.run_all()
+    page.wait_for_function("() => document.querySelectorAll('.dd-writablelayer').length === 2", timeout=30_000)
+    box = page.locator(".dd-writablelayer").first
+    box.locator(".dd-sentence", has_text="1 removed").wait_for()
+    assert "read from Docker 20.10.24" in box.inner_text()
+    assert [text.split("\n")[0] for text in texts(box, ".dd-box")] == ["bob", "ada", "carl"]
+    assert texts(box, ".dd-file .dd-state") == ["A added", "D deleted", "C changed"]
+    slider = box.locator("input[type=range]")
+    slider.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    box.locator(".dd-replay output", has_text="4 of 7: echo >> /shop/goods.db").wait_for()
+    assert texts(box, ".dd-file .dd-state") == ["C changed", "A added", "C changed"]
+    box.locator(".dd-sentence", has_text="have 20MB of their own").wait_for()  # said at most once a second
+    tab.shoot(".dd-writablelayer", "writable-replay-light")
+    box.locator(".dd-file").first.focus()
+    page.keyboard.press("Enter")
+    box.locator(".dd-detail", has_text="copied up from layer 1").wait_for()
+    assert "4 of 7" in box.locator(".dd-replay output").inner_text()  # the replay stays where it was
+    assert box.locator(".dd-read[data-from]").inner_text().endswith("↑ the file is from here")
+    tab.shoot(".dd-writablelayer", "writable-light")
+    box.locator(".dd-box[aria-current]").focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    box.locator(".dd-name", has_text="docker diff bob").wait_for()
+    assert "nothing: this layer is empty" in box.inner_text()
+    crowd = page.locator(".dd-writablelayer").nth(1)
+    crowd.get_by_label("Earlier containers").press("Enter")
+    crowd.locator(".dd-pages", has_text="containers 961 to 980 of 1000").wait_for()
+    tab.theme("JupyterLab Dark")
+    tab.shoot(".dd-writablelayer", "writable-dark")
+    tab.shoot(".dd-writablelayer >> nth=1", "writable-crowd-dark")
+    tab.theme("JupyterLab Light")
+    narrow(tab, box)
+    tab.shoot(".dd-writablelayer", "writable-narrow")
+
+
 def test_the_widgets_draw_in_notebook_7_too(tab):
     tab.open(tab.lab.write("seven.ipynb", QUESTION, IMAGE), app="notebooks")
     tab.run_all()
@@ -211,10 +284,10 @@ def test_the_widgets_draw_in_notebook_7_too(tab):
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_axe_finds_nothing_serious_in_any_widget(tab, theme):
-    tab.open(tab.lab.write("axe.ipynb", QUESTION, BUILD, IMAGE))
+    tab.open(tab.lab.write("axe.ipynb", QUESTION, BUILD, IMAGE, CONTAINERS))
     tab.theme(theme)
     tab.run_all()
-    for widget in (".dd-question", ".dd-buildcache", ".dd-layerstack"):
+    for widget in (".dd-question", ".dd-buildcache", ".dd-layerstack", ".dd-writablelayer"):
         tab.page.locator(widget).first.wait_for(timeout=120_000)
     found = Axe().run(tab.page, {"include": [".dd"]}).response
     assert len(found["passes"]) > 5  # it did look

@@ -3,5 +3,6 @@
 from drydock_widgets.buildcache import BuildCache
 from drydock_widgets.layerstack import LayerStack
 from drydock_widgets.question import Question
+from drydock_widgets.writablelayer import WritableLayer
 
-__all__ = ["BuildCache", "LayerStack", "Question"]
+__all__ = ["BuildCache", "LayerStack", "Question", "WritableLayer"]

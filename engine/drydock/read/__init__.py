@@ -1,5 +1,6 @@
-"""Images and build contexts, read from where they are into the model."""
+"""Images, containers and build contexts, read from where they are into the model."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from drydock.read.archive import archive
@@ -7,15 +8,15 @@ from drydock.read.folder import folder
 from drydock.read.tarstream import BadArchive
 
 if TYPE_CHECKING:
+    from drydock.read.container import writable
     from drydock.read.daemon import image
 
-__all__ = ["BadArchive", "archive", "folder", "image"]
+__all__ = ["BadArchive", "archive", "folder", "image", "writable"]
+ROOMS = {"image": "daemon", "writable": "container"}
 
 
 def __getattr__(name: str) -> object:
-    """Load the reader of daemons only when it is asked for: the embedded engine reads tars and needs no docker-py."""
-    if name != "image":
+    """Load the readers of daemons only when asked for: the embedded engine reads tars and needs no docker-py."""
+    if name not in ROOMS:
         raise AttributeError(f"drydock.read has no {name!r}; it has {', '.join(__all__)}")
-    from drydock.read.daemon import image
-
-    return image
+    return getattr(import_module(f"drydock.read.{ROOMS[name]}"), name)

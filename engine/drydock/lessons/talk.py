@@ -1,0 +1,37 @@
+"""A conversation with a program in a container, typed from Python: what `docker run -it` does in a terminal."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing
+from typing import Any
+
+from docker import DockerClient
+from docker.errors import NotFound
+from docker.models.containers import Container
+
+LAB = "org.drydock.lab"
+
+
+def named(client: DockerClient, name: str, image: str, command: list[str]) -> Container:
+    """Return the container of that name, or create it, ready to be typed to, where there is none yet."""
+    try:
+        return client.containers.get(name)
+    except NotFound:
+        return client.containers.create(image, command, name=name, stdin_open=True, labels={LAB: "exercise"})
+
+
+def talk(container: Container, *lines: str) -> str:
+    """Start a container, type these lines into its program, and return all that it wrote until it ended.
+
+    The container must have been created with `stdin_open=True` (the `-i` of `docker run`): otherwise its program
+    finds no input, as a program finds none whose keyboard was unplugged. A program that asks for more than the
+    lines given finds the end of its input.
+    """
+    with closing(container.attach_socket(params={"stdin": 1, "stream": 1})) as keyboard:
+        container.start()
+        wire: Any = getattr(keyboard, "_sock", keyboard)  # docker-py wraps a plain socket so that it only reads
+        wire.sendall("".join(f"{line}\n" for line in lines).encode())
+        wire.shutdown(socket.SHUT_WR)  # Ctrl-D: there is no more to come
+        container.wait()
+    return container.logs().decode("utf-8", "replace")

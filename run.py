@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Set up, open, test and measure Drydock: python3 run.py lab|test|check|deep|lint|bench|images|clean|lock.
+"""Set up, open, teach, test and measure Drydock: python3 run.py lab|release|grade|feedback|export|test|...
 
 It needs Python and nothing else. The first run makes a virtual environment in .venv from requirements.lock and says
 what it is doing; later runs find it as it is and start at once. It never calls sudo or a package manager.
@@ -99,6 +99,8 @@ def set_up(name):
 def venv_call(*command, **environment):
     """Run a command inside the virtual environment and return its exit code."""
     path = str(BIN) + os.pathsep + os.environ.get("PATH", "")
+    configured = [str(ROOT / "grading"), os.environ.get("JUPYTER_CONFIG_PATH", "")]  # nbgrader_config.py
+    environment.setdefault("JUPYTER_CONFIG_PATH", os.pathsep.join(filter(None, configured)))
     return subprocess.call(
         [str(part) for part in command],
         cwd=str(ROOT),
@@ -114,6 +116,31 @@ def lab(arguments):
     return venv_call(*command, *arguments)
 
 
+def release(arguments):
+    """Make the exercises as students get them; all, or those that are named."""
+    return venv_call(PYTHON, "-m", "drydock_grading.course", "release", *arguments)
+
+
+def grade(arguments):
+    """Autograde what was submitted and is new; --again grades all of it."""
+    return venv_call(PYTHON, "-m", "drydock_grading.course", "grade", *arguments)
+
+
+def feedback(arguments):
+    """Write the feedback of everybody who was graded."""
+    return venv_call(PYTHON, "-m", "drydock_grading.course", "feedback", *arguments)
+
+
+def export(arguments):
+    """Write the marks as CSV."""
+    return venv_call(PYTHON, "-m", "drydock_grading.course", "export", *arguments)
+
+
+def nbgrader(arguments):
+    """Run nbgrader itself on this course: nbgrader collect ex2-build-push, ..."""
+    return venv_call(PYTHON, "-m", "nbgrader", *arguments)
+
+
 def lint(arguments):
     """Check style, types, floors and notebooks."""
     commands = [
@@ -123,11 +150,16 @@ def lint(arguments):
         [BIN / "lint-imports", "--no-cache"],
     ]
     failed = [c for c in commands if venv_call(*c)]
-    broken = [line for path in sorted((ROOT / "notebooks").glob("*.ipynb")) for line in notebook_faults(path)]
+    broken = [line for path in every_notebook() for line in notebook_faults(path)]
     for line in broken:
         print(line)
     print("lint: %d of %d commands failed, %d faults in notebooks" % (len(failed), len(commands), len(broken)))
     return 1 if failed or broken else 0
+
+
+def every_notebook():
+    """Return the course's notebooks and exercises."""
+    return sorted(ROOT.glob("notebooks/*.ipynb")) + sorted(ROOT.glob("exercises/*/*.ipynb"))
 
 
 def notebook_faults(path):
@@ -201,7 +233,8 @@ def lock(arguments):
     )
 
 
-COMMANDS = {f.__name__: f for f in (lab, test, check, deep, lint, bench, images, clean, lock)}
+TEACHING = (release, grade, feedback, export, nbgrader)
+COMMANDS = {f.__name__: f for f in (lab, *TEACHING, test, check, deep, lint, bench, images, clean, lock)}
 
 
 def main():
@@ -209,7 +242,7 @@ def main():
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
         print(__doc__)
         for name, command in COMMANDS.items():
-            print("  run.py %-6s %s" % (name, command.__doc__))
+            print("  run.py %-8s %s" % (name, command.__doc__))
         return 2
     name = sys.argv[1]
     set_up(name)

@@ -16,6 +16,17 @@ for step in ("release", "submitted", "autograded", "feedback"):
 c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", ".pytest_cache", "key.py"]
 c.CourseDirectory.max_file_size = 60_000  # kB: an artifact has 50 MB at most
 
+# What is done in an editor or a terminal needs no line in the notebook: the place for it raises nothing.
+c.ClearSolutions.code_stub = {"python": "# Your lines here, or none where you did it in the editor or in a terminal."}
+if os.environ.get("DRYDOCK_EXCHANGE"):  # a folder that all can write to, where students fetch and submit
+    c.Exchange.root = os.environ["DRYDOCK_EXCHANGE"]
+# downloaded/ASSIGNMENT/archive/STUDENT.zip, as a learning platform gives them
+c.ZipCollectApp.downloaded_directory = "grading/downloaded"
+c.FileNameCollectorPlugin.named_regexp = (
+    r".*/extracted/(?P<student_id>[^/]+)/(?:ex\d+-[^/]+/)?(?P<file_id>[^/]+\.ipynb|artifact\.(?:json|oci\.tar))$"
+)
+c.FileNameCollectorPlugin.valid_ext = [".ipynb", ".json", ".tar"]
+
 # Whatever comes in is put right first: nbgrader stops at a copied cell, and a deleted test would count as not graded.
 c.Autograde.pre_convert_hook = "drydock_grading.intake.set_aside"
 c.Autograde.exporter_class = "drydock_grading.intake.SubmissionExporter"

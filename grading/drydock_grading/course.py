@@ -23,8 +23,8 @@ from drydock_grading.progress import Progress
 
 NO_ASSIGNMENT = "There is no assignment {name!r}. There are: {known}.\nTry: python3 run.py {command} {near}"
 NOTHING = {
-    "submitted": "Nothing was submitted: no student's folder in {folder} has it.\nTry: python3 run.py nbgrader collect {name}",
-    "autograded": "Nothing was graded: no student's folder in {folder} has it.\nTry: python3 run.py grade {name}",
+    "submitted": "Nothing was submitted: no student in {folder} has it.\nTry: python3 run.py nbgrader collect {name}",
+    "autograded": "Nothing was graded: no student in {folder} has it.\nTry: python3 run.py grade {name}",
 }
 NO_EXCHANGE = "No exchange at {root}, so hand out the .zip, or the folder."
 STOPPED = "Stopped. What was done stays; the same command goes on with the rest."

@@ -52,6 +52,7 @@ c.Autograde.autograde_preprocessors = [
 ]
 c.OverwriteCells.add_missing_cells = True
 c.Execute.shutdown_kernel = "immediate"
+c.Execute.store_widget_state = False  # feedback has no kernel: it shows the widgets' pictures
 c.ArtifactCheck.registries = []  # registries that the grader may ask, say ["localhost:5055"]
 
 c.GenerateFeedback.preprocessors = [

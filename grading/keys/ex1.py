@@ -18,7 +18,7 @@ from drydock.lessons.course import publish
 from drydock.lessons.talk import talk
 from drydock_grading import packing
 from drydock_grading.artifact import nonce
-from keys.marks import marks
+from marks import marks
 
 EXERCISE = Path(__file__).parents[2] / "exercises" / "ex1-pull-modify-push"
 SHOWS = 'CMD ["cat", "Answer.txt"]'

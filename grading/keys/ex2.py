@@ -18,7 +18,7 @@ import drydock
 from drydock.lessons import bases
 from drydock_grading import packing
 from drydock_grading.artifact import nonce
-from keys.marks import marks
+from marks import marks
 
 EXERCISE = Path(__file__).parents[2] / "exercises" / "ex2-build-push"
 RECIPES = ("hello/Dockerfile", "playground/Dockerfile")

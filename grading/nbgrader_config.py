@@ -1,9 +1,13 @@
 """The course as nbgrader sees it: exercises/ is the source; what the steps make lies below grading/."""
 
 import os
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+os.environ["PATH"] = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+)  # nbgrader calls alembic
 c = get_config()  # noqa: F821  nbgrader calls this file with it
 
 c.CourseDirectory.course_id = "ac295"

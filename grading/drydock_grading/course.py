@@ -6,6 +6,7 @@ One line for each submission; what goes wrong with one stops no other; stopped h
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import shutil
 import sys
@@ -34,8 +35,11 @@ def api() -> NbGraderAPI:
     """Return nbgrader's own interface on the course that its configuration names."""
     app = NbGrader()
     app.load_config_file()
-    app.config.NbGraderAPI.log_level = "CRITICAL"  # what it logs is in each result, and shown where it failed
-    return NbGraderAPI(config=app.config)
+    app.config.NbGraderAPI.log_level = "ERROR"
+    course = NbGraderAPI(config=app.config)
+    course.log.handlers[:] = [logging.NullHandler()]  # what it logs is in each result, and shown where it failed
+    course.log.propagate = False
+    return course
 
 
 def release(course: NbGraderAPI, names: Sequence[str]) -> int:
@@ -177,7 +181,7 @@ def _reason(result: dict[str, Any]) -> str:
     'ValueError: odd'
     """
     lines = [line for text in (result.get("log", ""), result["error"]) for line in text.splitlines()]
-    errors = [line for line in lines if line[:1].isalpha() and re.search(r"(Error|Exception): ", line)]
+    errors = [line.strip() for line in lines if re.match(r" {0,4}[\w.]+(Error|Exception|Entry): ", line)]
     return str((errors or lines or ["no reason was given"])[0])[:300]
 
 

@@ -95,7 +95,7 @@ def changed(below: Iterable[str], judge: Judge, most: float) -> Judge:
 
     def first(case: Case) -> CheckResult:
         course = _writers(case, below)
-        if course and max(course) == len(case.image.layers) - 1:
+        if case.base and course and max(course) == len(case.image.layers) - 1:
             return none(most, "There is no layer of yours to look at: nothing was changed in the image.", "image-runs")
         return judge(case)
 

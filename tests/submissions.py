@@ -185,7 +185,9 @@ def forged(notebook: dict) -> None:
     for cell in tests(notebook):
         cell["source"] = "100"
         cell["metadata"]["nbgrader"]["points"] = 100
-        cell["outputs"] = [{"output_type": "execute_result", "data": {"text/plain": "100"}, "metadata": {}, "execution_count": 1}]
+        cell["outputs"] = [
+            {"output_type": "execute_result", "data": {"text/plain": "100"}, "metadata": {}, "execution_count": 1}
+        ]
     notebook["cells"][3]["source"] += "\nimport drydock_grading\ncheck = drydock_grading.check = lambda id: 100.0\n"
 
 
@@ -253,7 +255,7 @@ def make(name: str, released: Path, into: Path, client: docker.DockerClient, reg
         elif student == "neighbours-image":
             for path in (into / "key").glob("artifact.*"):
                 shutil.copy(path, folder)
-        elif student not in BAD:
+        elif student not in ("no-artifact", "claims-only"):
             key.do(works.get(student, key.KEY), folder, student, client, registry)
         NOTEBOOKS.get(student, BAD.get(student, lambda folder: None))(folder)
     return sorted(path.name for path in into.iterdir())

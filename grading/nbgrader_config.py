@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-os.environ["PATH"] = os.pathsep.join(
-    [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
-)  # nbgrader calls alembic
+# nbgrader calls alembic, which lies beside the Python that runs this
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 c = get_config()  # noqa: F821  nbgrader calls this file with it
 
 c.CourseDirectory.course_id = "ac295"
@@ -26,9 +25,8 @@ if os.environ.get("DRYDOCK_EXCHANGE"):  # a folder that all can write to, where 
     c.Exchange.root = os.environ["DRYDOCK_EXCHANGE"]
 # downloaded/ASSIGNMENT/archive/STUDENT.zip, as a learning platform gives them
 c.ZipCollectApp.downloaded_directory = "grading/downloaded"
-c.FileNameCollectorPlugin.named_regexp = (
-    r".*/extracted/(?P<student_id>[^/]+)/(?:ex\d+-[^/]+/)?(?P<file_id>[^/]+\.ipynb|artifact\.(?:json|oci\.tar))$"
-)
+c.ZipCollectApp.extractor_plugin = "drydock_grading.zips.Zips"
+c.FileNameCollectorPlugin.named_regexp = r".*/extracted/(?P<student_id>[^/]+)/(?P<file_id>[^/]+)$"
 c.FileNameCollectorPlugin.valid_ext = [".ipynb", ".json", ".tar"]
 
 # Whatever comes in is put right first: nbgrader stops at a copied cell, and a deleted test would count as not graded.

@@ -58,7 +58,7 @@ def earns_all_points(path, url, registry, tmp_path):
     assert sum(worth.values()) == 20
     about = json.loads((folder / "artifact.json").read_text())
     assert about["learner"] == "ada" and about["pushed"]["reference"].startswith(registry)
-    assert (tmp_path / "ada.zip").is_file()
+    assert (tmp_path / "hand-in" / path.stem[:3] / "ada.zip").is_file()
 
 
 def tidy(url):

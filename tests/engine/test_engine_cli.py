@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
+import drydock
 import pytest
 from drydock import cli, client
 from drydock.cli import doctor
@@ -140,7 +141,7 @@ def test_connect_starts_the_engine_where_no_docker_answers(no_docker, home):
 def test_the_builder_of_the_kits_own_engine_is_the_classic_one(no_docker, tmp_path):
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
     with closing(client.connect()) as docker:
-        run = client.build(tmp_path, tag="classic-only", client=docker)
+        run = drydock.build(tmp_path, tag="classic-only", client=docker)
         assert run.plan.builder == "classic"
         built = run.run()
     assert built.state == "done" and built.engine.startswith("Drydock engine 0.1, rung ")

@@ -257,10 +257,14 @@ class Http:
                 self.free(link, False)
                 if again and not isinstance(error, TimeoutError) and not self.closed:
                     continue
-                raise explained(method, url, error, connected) from None
+                raise self._failed(method, url, error, connected) from None
             except OSError as error:
                 self.free(link, False)
-                raise explained(method, url, error, False) from None
+                raise self._failed(method, url, error, False) from None
+
+    def _failed(self, method: str, url: str, error: Exception, connected: bool) -> RegistryError:
+        """Return why there is no answer: after `close` it is that, whatever the connection says of its end."""
+        return Cut(CANCELLED) if self.closed else explained(method, url, error, connected)
 
     def _link(self, where: Origin, insecure: bool) -> Link:
         with self._lock:

@@ -148,7 +148,7 @@ TOLD = {
         "stop-put": "lab-ada  exited  on lab/box.*C     25B  /shop/welcome.txt",
         "stop-start": "Maggie was here.*Please ask Ada",
         "commit-run": r"4 layers  \d+(\.\d)?MB.*layer 3     20MB",
-        "rm-run": "1 container reads .* 1 removed, with all that it had written",
+        "rm-run": "lab-bob` is removed: its 27B are gone.*1 container reads .* 1 removed, with all that it had written",
         "fifty-run": r"^50 containers read the same \S+, stored once, and have \d{3}B of their own",
         "fifty-size": r"50 containers: [\d,]{3,7} bytes of their own",
         "volume-write": r"lab-carl` has 0B of its own",

@@ -1,6 +1,9 @@
 /** What each letter of `docker diff` is called. @type {Record<string, string>} */
 const WORDS = { added: "added", changed: "changed", removed: "deleted" };
 
+/** Up to so many containers each get a whole line, so that their bars are to the scale of the image's. */
+const FEW = 4;
+
 /**
  * A container as it stood at a moment: its state, the size of its layer, and the width of its bar.
  * @param {any} one
@@ -117,6 +120,7 @@ function render({ model, el }) {
     head.textContent = state.engine ? `read from ${state.engine}` : "";
     title.textContent = state.chosen ? `docker diff ${state.chosen}` : "";
     name.textContent = `${state.image.name} ${state.image.size}, one for all`;
+    root.classList.toggle("dd-few", state.count <= FEW);
     const bars = state.image.layers.map((layer) => drawLayer(layer, state.detail)).reverse();
     if (state.image.cut) bars.push(make("li", { class: "dd-soft" }, `and ${state.image.cut} more below`));
     redraw(layers, ...bars);

@@ -209,10 +209,24 @@ def test_socket_and_home_belong_to_their_owner_alone(path):
     assert stat.S_IMODE(Path(path).parent.stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("method", ["POST /auth", "POST /images/create?fromImage=x&tag=1", "GET /images/search?term=x"])
-def test_what_needs_a_registry_says_so_and_what_to_do(ask, method):
-    answer = ask(*method.split(), headers={"X-Registry-Auth": "c2VjcmV0"})
-    assert answer[0] == 501 and "no registry client" in said(answer) and "docker load" in said(answer)
+NOBODY = "127.0.0.1:9"
+LOGIN = b'{"username": "me", "password": "hunter2", "serveraddress": "127.0.0.1:9"}'
+
+
+@pytest.mark.parametrize(
+    ("method", "body"),
+    [
+        ("POST /auth", LOGIN),
+        (f"POST /images/create?fromImage={NOBODY}/x&tag=1", b""),
+        (f"GET /images/search?term={NOBODY}/x", b""),
+        (f"GET /distribution/{NOBODY}/x/json", b""),
+    ],
+)
+def test_a_registry_that_is_not_there_is_told_with_what_to_do(ask, method, body):
+    """A header that is no JSON counts as nobody, as in dockerd."""
+    answer = ask(*method.split(), body, {"X-Registry-Auth": "c2VjcmV0", "Content-Type": "application/json"})
+    assert answer[0] == 500 and "connection refused" in said(answer) and "Try: drydock registry start" in said(answer)
+    assert "hunter2" not in said(answer)
 
 
 # A storm
@@ -235,12 +249,14 @@ WORDS = [
 BODIES = ["", "{}", "[]", "null", "{", '{"Image": "x"}', '{"Image": 1}', '{"Cmd": {}}', '{"Name": "../x"}', "\x00\xff"]
 QUERIES = ["", "?all=1", "?t=x", "?filters={", "?limit=-5", "?h=1&w=9", "?path=../..", "?since=x", "?condition=never"]
 STREAMS = {"/events", "/containers/{name}/stats"}  # they answer for as long as one listens
+ELSEWHERE = ("/auth", "/images/search", "/distribution/")  # they ask registries
 
 
 def storm(seed, count):
     """Yield requests that are almost right: known paths with wrong words, methods, queries and bodies."""
     draw = random.Random(seed)
     paths = sorted({p for _, p in ROUTER.fixed} | {e.pattern.pattern for e in ROUTER.entries})
+    paths = [one for one in paths if not one.startswith(ELSEWHERE)]
     for _ in range(count):
         url = draw.choice(paths).replace("(?P<name>.+)", draw.choice(WORDS)).replace("\\", "")
         if "/events" in url:

@@ -343,7 +343,7 @@ def test_a_target_stops_the_build_there(shop):
         ("COPY https://example.org/x /y", "COPY failed: source can't be a URL for COPY"),
         ("COPY --from=0 a /y", "invalid from flag value 0: refers to current build stage"),
         ("COPY --from=7 a /y", "invalid from flag value 7: index out of bounds"),
-        ("COPY --from=none:1 a /y", "invalid from flag value none:1: No such image: none:1"),
+        ("COPY --from=none:1 a /y", "invalid from flag value none:1: none:1 is not on this engine"),
         ("COPY --from=base:1 /no /y", "COPY failed: stat no: file does not exist"),
         ("COPY --chown=ann a /y", "unable to convert uid/gid chown string to host mapping: can't find uid for user"),
         ("COPY --chmod=1 a /y", "the --chmod option requires BuildKit."),
@@ -388,8 +388,8 @@ def test_an_image_of_nothing_is_none(shop):
     assert shop.build("FROM scratch\n")[-1]["error"] == "No image was generated. Is your Dockerfile empty?"
 
 
-def test_pull_says_that_there_is_no_registry(shop):
-    assert "no registry client" in shop.build("FROM base:1\n", pull=True)[-1]["error"]
+def test_pull_asks_the_registry_even_for_an_image_that_is_here(shop):
+    assert "base:1 is not on this engine, and it cannot pull" in shop.build("FROM base:1\n", pull=True)[-1]["error"]
 
 
 # the cache

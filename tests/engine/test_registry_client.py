@@ -375,6 +375,18 @@ def test_an_upload_that_is_refused_early_says_why(registry, reach, tmp_path):
         Upload(reach(push=True), Descriptor(digest(BODY), len(BODY)), lambda: (tmp_path / "blob").open("rb")).run()
 
 
+def test_an_upload_that_goes_to_another_host_carries_no_credentials(registry, reach, tmp_path):
+    (tmp_path / "blob").write_bytes(BODY)
+    with LyingRegistry(uploads={"1": b""}) as other:
+        registry.login = (ME,)
+        where = f"http://{other.host}/v2/team/app/blobs/uploads/1"
+        registry.lie("POST", "/uploads/", lambda call: call.say(202, Location=where))
+        repository = reach(credentials=Credentials("me", "secret"), push=True)
+        Upload(repository, Descriptor(digest(BODY), len(BODY)), lambda: (tmp_path / "blob").open("rb")).run()
+        assert other.blobs[digest(BODY)] == BODY
+        assert not any("authorization" in call.headers for call in other.calls)
+
+
 # Where to ask
 
 

@@ -21,7 +21,10 @@ from lyingregistry import layer
 
 pytestmark = pytest.mark.docker
 ME = "me:$2y$05$rKHt.a3kRr2h7MQUwOY2..f5BALkaRpTu2wXZpWd38/HYxseG4Vom\n"  # me:secret, as htpasswd -B writes it
+DAEMONS = os.environ.get("DRYDOCK_TEST_DAEMONS", "").split()
+MODERN = f"env STORE=containerd {Path(__file__).parents[1] / 'daemons' / 'modern.sh'} cli"  # Docker 26.1's command
 CLIS = [path for path in ("/usr/bin/docker", "/usr/local/bin/docker") if Path(path).exists()]
+CLIS += [MODERN] if any("containerd" in url for url in DAEMONS) else []
 
 
 def free_port():
@@ -62,7 +65,7 @@ def engine(own):
 @pytest.fixture(scope="module")
 def dockerd():
     """Debian 12's dockerd, where there is one."""
-    url = next((one for one in os.environ.get("DRYDOCK_TEST_DAEMONS", "").split() if "classic" in one), None)
+    url = next((one for one in DAEMONS if "classic" in one), None)
     if url is None:
         pytest.skip("no dockerd 20.10 among DRYDOCK_TEST_DAEMONS")
     client = docker.DockerClient(base_url=url, timeout=120)
@@ -82,14 +85,17 @@ def login(registry):
     return {"username": "me", "password": "secret"} if registry[1] else {}
 
 
-@pytest.mark.parametrize("program", CLIS)
+@pytest.mark.parametrize("program", CLIS, ids=["env" if one == MODERN else one for one in CLIS])
 def test_the_docker_command_logs_in_pushes_and_pulls(program, registry, engine, tmp_path):
     host, closed = registry
     name = f"{host}/team/cli{CLIS.index(program)}:1"
-    environment = {**os.environ, "DOCKER_HOST": engine.url, "DOCKER_CONFIG": str(tmp_path), "DOCKER_BUILDKIT": "0"}
+    environment = {**os.environ, "DOCKER_CONFIG": str(tmp_path), "DOCKER_BUILDKIT": "0"}
 
     def run(*words, ok=True, typed=""):
-        command, how = [program, *words], {"env": environment, "capture_output": True, "text": True}
+        command, how = (
+            [*program.split(), "-H", engine.url, *words],
+            {"env": environment, "capture_output": True, "text": True},
+        )
         ran = subprocess.run(command, input=typed, check=False, **how)
         assert (ran.returncode == 0) == ok, ran.stdout + ran.stderr
         return ran.stdout + ran.stderr
@@ -134,6 +140,20 @@ def test_what_one_engine_pushes_the_other_pulls(registry, engine, dockerd):
         assert what == {f"Mounted from {name.removeprefix(host + '/')}"}
         for client in (source, target):
             client.images.remove(there.id, force=True)
+
+
+def test_every_engine_takes_what_the_embedded_one_pushed(registry, engine, daemon):
+    """Docker 26 with the containerd store too, and the other way round."""
+    host, auth = registry[0], login(registry) or None
+    for way, source, target in (("to", engine.client, daemon), ("from", daemon, engine.client)):
+        name = f"{host}/every/{way}"
+        build(source, f"{name}:1", "a", "b")
+        told = list(source.api.push(name, tag="1", stream=True, decode=True, auth_config=auth))
+        assert "error" not in told[-1], told[-1]
+        layers = source.images.get(f"{name}:1").attrs["RootFS"]["Layers"]
+        source.images.remove(f"{name}:1", force=True)
+        assert target.images.pull(name, tag="1", auth_config=auth).attrs["RootFS"]["Layers"] == layers
+        target.images.remove(f"{name}:1", force=True)
 
 
 def test_a_cut_upload_is_taken_up_by_docker_registry(registry, tmp_path):

@@ -105,7 +105,7 @@ def info(request: Request) -> Reply:
             "OSType": "linux",
             "Architecture": platform.machine(),
             "IndexServerAddress": "https://index.docker.io/v1/",
-            "RegistryConfig": {"InsecureRegistryCIDRs": ["127.0.0.0/8"], "IndexConfigs": {}, "Mirrors": []},
+            "RegistryConfig": registry_config(daemon),
             "NCPU": len(os.sched_getaffinity(0)),
             "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             "GenericResources": None,
@@ -142,6 +142,22 @@ def driver_status(daemon: Daemon) -> list[list[str]]:
         **{f"no rung {above}": one.why for above, one in sorted(daemon.sandbox.proofs.items()) if not one.works},
     }
     return [[key, text] for key, text in rows.items() if text]
+
+
+def registry_config(daemon: Daemon) -> dict[str, Any]:
+    """Return which registries have mirrors, and which may speak plain HTTP."""
+    from drydock.registry import RegistryError, Settings
+
+    try:
+        settings = daemon.distribution.settings()
+    except RegistryError:  # a pull says what is wrong with them
+        settings = Settings()
+    networks = ["127.0.0.0/8", *(one for one in settings.insecure if "/" in one)]
+    index = {"Name": "docker.io", "Mirrors": list(settings.mirrors), "Secure": True, "Official": True}
+    plain = {"Mirrors": [], "Secure": False, "Official": False}
+    others = {one: {"Name": one, **plain} for one in settings.insecure if "/" not in one}
+    configs = {"docker.io": index, **others}
+    return {"InsecureRegistryCIDRs": networks, "IndexConfigs": configs, "Mirrors": list(settings.mirrors)}
 
 
 def security(letter: str) -> list[str]:

@@ -123,6 +123,13 @@ def test_trouble_of_the_registrys_own_passes(registry, reach):
         reach().image("1")
 
 
+def test_an_answer_that_never_begins_is_asked_for_again(registry, reach):
+    registry.image("team/app", "1", layer({"a": b"1"}))
+    for part in ("/v2/", "/manifests/"):
+        registry.lie("GET", part, lambda call: call.cut(), times=2)
+    assert reach().manifest("1")
+
+
 def test_a_connection_that_ended_unseen_is_opened_anew(registry, reach):
     registry.image("team/app", "1", layer({"a": b"1"}))
     repository = reach()

@@ -144,7 +144,8 @@ class Link:
     """One connection to one origin, used for one request at a time."""
 
     def __init__(self, pool: Http, origin: Origin, insecure: bool) -> None:
-        self.pool, self.origin, self.used = pool, origin, False
+        self.pool, self.origin = pool, origin
+        self.connected = self.used = False
         scheme, host, port = origin
         self.proxy = None if loopback(host) else proxy_for(scheme, host)
         where = (self.proxy.hostname or "", self.proxy.port or 80) if self.proxy else (host, port)
@@ -166,6 +167,7 @@ class Link:
             headers = {**headers, **proxy_login(self.proxy)}
         if self.http.sock is None:
             self.http.connect()
+            self.connected = True
         sock = self.http.sock
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(self.pool.patience.first)
@@ -253,18 +255,15 @@ class Http:
             try:
                 return link.ask(method, parts, headers, body, wait)
             except BROKEN as error:
-                connected = link.http.sock is not None
                 self.free(link, False)
-                if again and not isinstance(error, TimeoutError) and not self.closed:
+                if self.closed:
+                    raise Cut(CANCELLED) from None
+                if again and not isinstance(error, TimeoutError):
                     continue
-                raise self._failed(method, url, error, connected) from None
+                raise explained(method, url, error, link.connected) from None
             except OSError as error:
                 self.free(link, False)
-                raise self._failed(method, url, error, False) from None
-
-    def _failed(self, method: str, url: str, error: Exception, connected: bool) -> RegistryError:
-        """Return why there is no answer: after `close` it is that, whatever the connection says of its end."""
-        return Cut(CANCELLED) if self.closed else explained(method, url, error, connected)
+                raise explained(method, url, error, link.connected) from None
 
     def _link(self, where: Origin, insecure: bool) -> Link:
         with self._lock:

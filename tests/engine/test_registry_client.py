@@ -10,9 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from drydock.registry import Credentials, NotThere, RegistryError, Repository, Settings, Unauthorized, mirrors, of_user
+from drydock.registry.answer import Patience
 from drydock.registry.download import Download
 from drydock.registry.errors import Busy, Cut, InvalidManifest, Lying, NoImage, TooManyRequests, Unreachable
-from drydock.registry.http import Http, Patience
+from drydock.registry.http import Http
 from drydock.registry.manifest import Descriptor, document, manifest
 from drydock.registry.upload import Upload
 from lyingregistry import INDEX, LyingRegistry, cut_after, digest, drip, endless, hear, layer, status, to

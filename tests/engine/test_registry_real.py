@@ -14,7 +14,8 @@ from pathlib import Path
 import docker
 import pytest
 from drydock.registry import Credentials, Repository, Settings
-from drydock.registry.http import Http, Patience
+from drydock.registry.answer import Patience
+from drydock.registry.http import Http
 from drydock.registry.manifest import Descriptor
 from drydock.registry.upload import Upload
 from lyingregistry import layer

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from drydock.registry.answer import Answer
 from drydock.registry.credentials import Credentials
 from drydock.registry.errors import RegistryError, Unauthorized, answered
-from drydock.registry.http import Answer, Http
+from drydock.registry.http import Http
 from drydock.registry.trust import loopback
 
 CLIENT = "drydock"

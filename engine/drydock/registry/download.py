@@ -13,11 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from drydock.registry.answer import Answer
 from drydock.registry.errors import Cut, Lying, RegistryError, answered
-from drydock.registry.http import Answer
 from drydock.registry.manifest import Descriptor
 from drydock.registry.persist import Waits, persist, silent
-from drydock.registry.repository import ERROR_LIMIT, Repository
+from drydock.registry.place import ERROR_LIMIT
+from drydock.registry.repository import Repository
 
 CHUNK = 1 << 20
 RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)", re.ASCII)

@@ -15,26 +15,22 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from drydock.model.reference import Reference
 from drydock.registry import manifest as manifests
-from drydock.registry.auth import Auth, challenges, scope
+from drydock.registry.answer import Answer
+from drydock.registry.auth import scope
 from drydock.registry.credentials import Credentials, of_user
 from drydock.registry.errors import (
-    Busy,
-    Cut,
     InvalidManifest,
     Lying,
     NotThere,
     RegistryError,
-    Unauthorized,
-    Unreachable,
-    answered,
 )
-from drydock.registry.http import Answer, Body, Http
+from drydock.registry.http import Body, Http
 from drydock.registry.manifest import ACCEPT, LIMIT, Document, Manifest
-from drydock.registry.mirrors import Endpoint, Settings
+from drydock.registry.mirrors import Settings
 from drydock.registry.persist import persist
+from drydock.registry.place import Place, connect
 
 T = TypeVar("T")
-ERROR_LIMIT = 64 << 10  # bytes of an error's body that are looked at
 TAGS_LIMIT = 4 << 20  # bytes of one page of tags
 PAGES = 1000
 
@@ -247,63 +243,3 @@ class Repository:
                     if not self.turn(self.at):
                         raise
             return self._place
-
-
-class Place:
-    """One address of a registry, and how to convince it."""
-
-    def __init__(self, root: str, auth: Auth, insecure: bool) -> None:
-        self.root, self.auth, self.insecure = root, auth, insecure
-
-    def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: Body | None, scopes: Sequence[str]
-    ) -> Answer:
-        """Send a request; one that is refused is sent again with a new token, once. Raises: the answer's error."""
-        home = urlsplit(url)[:2] == urlsplit(self.root)[:2]
-        for fresh in (False, True):
-            login = self.auth.header(scopes, fresh) if home else {}
-            answer = self.auth.http.send(method, url, {**headers, **login}, body, self.insecure)
-            if answer.status < 400:
-                return answer
-            said = answer.lower()
-            if answer.status == 401 and home and not fresh:
-                self.auth.learn(answer)
-                again = not login or (self.auth.challenge is not None and self.auth.challenge.scheme == "bearer")
-                if again:
-                    answer.small(ERROR_LIMIT)
-                    continue
-            bearer = [
-                one for one in challenges(answer.headers.get_all("WWW-Authenticate") or []) if one.scheme == "bearer"
-            ]
-            if any(one.params.get("error") == "insufficient_scope" for one in bearer):
-                answer.drop()
-                raise Unauthorized("denied: requested access to the resource is denied", "DENIED")
-            raw = answer.small(ERROR_LIMIT)
-            raise answered(answer.status, answer.reason, said, raw, self.auth.host)
-        raise Unauthorized("unauthorized: authentication required", "UNAUTHORIZED")
-
-
-def connect(http: Http, endpoint: Endpoint, host: str, credentials: Credentials) -> Place:
-    """Return the address of an endpoint that speaks the registry's protocol. Raises: Unreachable and others."""
-    trouble: RegistryError | None = None
-    for root in endpoint.roots:
-        try:
-            return persist(http, lambda root=root: ping(http, root, endpoint, host, credentials))  # type: ignore[misc]
-        except (Unreachable, Cut, Busy) as error:
-            trouble = error if trouble is None or root.startswith("http:") else trouble
-    assert trouble is not None
-    raise trouble
-
-
-def ping(http: Http, root: str, endpoint: Endpoint, host: str, credentials: Credentials) -> Place:
-    """Ask whether a registry answers, and what it wants to know before it says more."""
-    answer = http.send("GET", f"{root}/v2/", insecure=endpoint.insecure)
-    auth = Auth(http, host, credentials, endpoint.insecure)
-    if answer.status == 401:
-        auth.learn(answer)
-    said, raw = answer.lower(), answer.small(ERROR_LIMIT)
-    if answer.status == 429 or answer.status >= 500:
-        raise answered(answer.status, answer.reason, said, raw, host)
-    if answer.status == 400 and root.startswith("http:") and b"HTTPS" in raw:
-        raise Unreachable(f'Get "{root}/v2/": the registry speaks https there, not plain HTTP')
-    return Place(root, auth, endpoint.insecure)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 from urllib.parse import urlencode
 
+from drydock.registry.answer import PIECE, Answer
 from drydock.registry.download import Progress, nothing
 from drydock.registry.errors import NotThere, RegistryError
-from drydock.registry.http import PIECE, Answer
 from drydock.registry.manifest import Descriptor
 from drydock.registry.persist import Waits, persist, silent
 from drydock.registry.repository import Repository

@@ -9,7 +9,8 @@ from __future__ import annotations
 from drydock.model.reference import InvalidReference
 from drydock.model.transfer import Blob
 from drydock.registry import Manifest, RegistryError, Repository
-from drydock.registry.http import Http, Patience
+from drydock.registry.answer import Patience
+from drydock.registry.http import Http
 
 # The transfer itself is over when a manifest is read: nobody should wait long for its picture.
 BRIEF = Patience(connect=5, first=5, last=5, span=5, pauses=())

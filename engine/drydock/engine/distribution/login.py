@@ -10,7 +10,7 @@ from drydock.registry.credentials import HUB, Credentials
 from drydock.registry.errors import RegistryError, Unauthorized
 from drydock.registry.http import Http
 from drydock.registry.mirrors import Settings
-from drydock.registry.repository import ERROR_LIMIT, connect
+from drydock.registry.place import ERROR_LIMIT, connect
 
 REFUSED = "login attempt to {root}/v2/ failed with status: {status} {reason}"
 HINT = ". The name or the password is wrong, or the registry wants a token in place of the password"

@@ -25,14 +25,15 @@ from drydock.engine.snapshots import kept, packed, tarwriter
 from drydock.engine.snapshots.beneath import Beneath
 from drydock.engine.snapshots.change import New, content, walked
 from drydock.engine.snapshots.disk import discard, remove_tree, scratch, writing
+from drydock.engine.snapshots.guard import guarded
 from drydock.engine.snapshots.nursery import Nursery
 from drydock.engine.snapshots.packed import Packed
 from drydock.engine.snapshots.unpack import Root, fill
 from drydock.engine.snapshots.view import Level, View
 from drydock.model.layer import Layer
 from drydock.read.ahead import Ahead
-from drydock.read.layer import LIMITS, Limits, opened
-from drydock.read.tarstream import CHUNK, BadArchive, Stream
+from drydock.read.layer import LIMITS, Limits
+from drydock.read.tarstream import CHUNK, Stream
 
 EMPTY = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"  # of 1024 zero bytes: an empty tar
 CACHED_ENTRIES = 60_000  # of layers in memory; a Debian base has 7,000, each some 500 bytes here
@@ -72,7 +73,7 @@ class Layers:
         which a client that stops sending would hold. Raises BadArchive where the layer is damaged or made to do harm.
         """
         with self._making(where) as (root, writer, folder):
-            plain = _guarded(stream.read, where, self.limits)
+            plain = guarded(stream.read, where, self.limits)
             if seldom_new:
                 return self._hashed_first(plain, root, writer, folder)
             if on_disk:
@@ -293,28 +294,3 @@ def _copied(pieces: Iterator[bytes], writer: Writer) -> Iterator[bytes]:
     for piece in pieces:
         writer.write(piece)
         yield piece
-
-
-def _guarded(read: Callable[[int], bytes], where: str, limits: Limits) -> Callable[[int], bytes]:
-    """Return a reader of the unpacked bytes, which stops at a compression bomb."""
-    packed = [0]
-
-    def counted(count: int) -> bytes:
-        chunk = read(count)
-        packed[0] += len(chunk)
-        return chunk
-
-    plain, _ = opened(counted, where)
-    unpacked = [0]
-
-    def guarded(count: int) -> bytes:
-        chunk = plain(count)
-        unpacked[0] += len(chunk)
-        if unpacked[0] > min(limits.total, max(limits.free, limits.ratio * packed[0])):
-            raise BadArchive(
-                f"{where} grows from {packed[0]} to more than {limits.free} bytes: a compression bomb. "
-                "Do not load this archive."
-            )
-        return chunk
-
-    return guarded

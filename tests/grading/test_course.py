@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -153,7 +154,8 @@ def hand_in(course, folder, made, students):
 
 
 def rows(name):
-    return list(csv.DictReader((Path(__file__).parent / f"expected_{name}.csv").open(encoding="utf-8")))
+    with (Path(__file__).parent / f"expected_{name}.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def earned(course, student, folder):
@@ -206,12 +208,33 @@ def test_feedback_shows_the_widgets_as_pictures_and_nothing_from_elsewhere(name,
     assert "vnd.jupyter.widget" not in text
 
 
+def test_who_submitted_in_the_exchange_fetches_feedback_there(course, graded, tmp_path):
+    course.short("feedback", FOLDERS["ex2"])
+    course.nbgrader("fetch_feedback", FOLDERS["ex2"], "--student=key", cwd=tmp_path)
+    (page,) = tmp_path.rglob("*.html")
+    assert "the step that runs prepare.py comes from the cache" in page.read_text(encoding="utf-8")
+
+
 @EACH
 def test_a_second_run_has_nothing_to_do_and_a_new_submission_is_graded_alone(name, course, graded):
     assert "0 to do" in course.short("grade", FOLDERS[name])
     os.utime(course.grading / "submitted" / "key" / FOLDERS[name] / "artifact.json")
     said = course.short("grade", FOLDERS[name])
     assert "1 to do" in said and re.search(r"1/1  key: 20 of 24", said)
+
+
+def test_ctrl_c_stops_between_submissions_and_the_same_command_goes_on(course, graded):
+    command = [sys.executable, "-m", "drydock_grading.course", "grade", "--again", FOLDERS["ex2"]]
+    with subprocess.Popen(
+        command, env=course.environment, cwd=course.root, stdout=subprocess.PIPE, text=True
+    ) as running:
+        while "1/" not in running.stdout.readline():
+            assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        said = running.stdout.read()
+    assert running.returncode == 130 and "the same command goes on" in said
+    said = course.short("grade", FOLDERS["ex2"])
+    assert re.search(r": [01] to do", said) and "FAILED" not in said
 
 
 def test_the_marks_come_out_as_csv(course, graded):

@@ -211,8 +211,8 @@ def test_feedback_shows_the_widgets_as_pictures_and_nothing_from_elsewhere(name,
 def test_who_submitted_in_the_exchange_fetches_feedback_there(course, graded, tmp_path):
     course.short("feedback", FOLDERS["ex2"])
     course.nbgrader("fetch_feedback", FOLDERS["ex2"], "--student=key", cwd=tmp_path)
-    (page,) = tmp_path.rglob("*.html")
-    assert "the step that runs prepare.py comes from the cache" in page.read_text(encoding="utf-8")
+    pages = [page.read_text(encoding="utf-8") for page in tmp_path.rglob("*.html")]
+    assert pages and all("the step that runs prepare.py comes from the cache" in page for page in pages)
 
 
 @EACH

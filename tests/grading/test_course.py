@@ -59,6 +59,7 @@ def full_marks(name, url, registry, tmp_path):
         [sys.executable, ROOT / "grading" / "keys" / f"{name}.py"],
         env=environment, capture_output=True, text=True, cwd=tmp_path, timeout=600, check=False,
     )  # fmt: skip
+    submissions.tidy(url, registry)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "20 of 20" in done.stdout
 

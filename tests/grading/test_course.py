@@ -4,6 +4,7 @@ What each submission must earn is written by hand in expected_ex1.csv and expect
 """
 
 import csv
+import functools
 import html
 import json
 import os
@@ -23,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = {"ex1": "ex1-pull-modify-push", "ex2": "ex2-build-push"}
 EACH = pytest.mark.parametrize("name", FOLDERS)
 NO_BYTECODE = ["ENV PYTHONDONTWRITEBYTECODE=1"]  # as drydock/python has it: what a step imports would be junk
+HEARS = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # whoever started the tests may have muted it
 ZIPPED = 10  # so many hand in a .zip, two fetch and submit through the exchange, the others' folders lie there
 EXCHANGED = ("key", "explained")
 
@@ -227,7 +229,7 @@ def test_a_second_run_has_nothing_to_do_and_a_new_submission_is_graded_alone(nam
 def test_ctrl_c_stops_between_submissions_and_the_same_command_goes_on(course, graded):
     command = [sys.executable, "-m", "drydock_grading.course", "grade", "--again", FOLDERS["ex2"]]
     with subprocess.Popen(
-        command, env=course.environment, cwd=course.root, stdout=subprocess.PIPE, text=True
+        command, env=course.environment, cwd=course.root, stdout=subprocess.PIPE, text=True, preexec_fn=HEARS
     ) as running:
         while "1/" not in running.stdout.readline():
             assert running.poll() is None

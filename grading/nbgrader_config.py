@@ -54,6 +54,9 @@ c.Autograde.autograde_preprocessors = [
 ]
 c.OverwriteCells.add_missing_cells = True
 c.Execute.shutdown_kernel = "immediate"
+c.Execute.extra_arguments = [
+    "--IPKernelApp.log_level=40"
+]  # else each kernel warns of itself, a line for each submission
 c.Execute.store_widget_state = False  # feedback has no kernel: it shows the widgets' pictures
 c.ArtifactCheck.registries = []  # registries that the grader may ask, say ["localhost:5055"]
 

@@ -259,3 +259,15 @@ def make(name: str, released: Path, into: Path, client: docker.DockerClient, reg
             key.do(works.get(student, key.KEY), folder, student, client, registry)
         NOTEBOOKS.get(student, BAD.get(student, lambda folder: None))(folder)
     return sorted(path.name for path in into.iterdir())
+
+
+def tidy(url: str, registry: str) -> None:
+    """Remove what the exercises leave in an engine for their learners: a container, and images by their names."""
+    client = docker.DockerClient(base_url=url)
+    for container in client.containers.list(all=True, filters={"name": "^/ac295$"}):
+        container.remove(force=True)
+    for image in client.images.list():
+        for tag in image.tags:
+            if tag.startswith((registry, "lab/ex2-hello")):
+                client.images.remove(tag)
+    client.close()

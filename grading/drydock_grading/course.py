@@ -10,6 +10,7 @@ import logging
 import re
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from nbgrader.api import MissingEntry
 from nbgrader.apps import NbGrader, NbGraderAPI
 from nbgrader.plugins import CsvExportPlugin
 from nbgrader.utils import capture_log
+from sqlalchemy.exc import SAWarning
 
 from drydock_grading import folders
 from drydock_grading.progress import Progress
@@ -33,6 +35,7 @@ STOPPED = "Stopped. What was done stays; the same command goes on with the rest.
 
 def api() -> NbGraderAPI:
     """Return nbgrader's own interface on the course that its configuration names."""
+    warnings.filterwarnings("ignore", category=SAWarning)  # nbgrader's own use of its database: nothing to be done
     app = NbGrader()
     app.load_config_file()
     app.config.NbGraderAPI.log_level = "ERROR"
@@ -83,11 +86,12 @@ def grade(course: NbGraderAPI, names: Sequence[str], again: bool = False) -> int
 
 
 def feedback(course: NbGraderAPI, names: Sequence[str]) -> int:
-    """Write every graded student's feedback, and put it into the exchange where there is one."""
+    """Write every graded student's feedback, and put it into the exchange for those who submitted there."""
 
     def one(name: str, student: str) -> str:
         _done(course.generate_feedback(name, student))
-        if course.exchange_is_functional:
+        came_by_exchange = (_path(course, "submitted", student, name) / "submission_secret.txt").is_file()
+        if came_by_exchange and course.exchange_is_functional:
             _done(course.release_feedback(name, student))
         return str(_path(course, "feedback", student, name).relative_to(course.coursedir.root))
 
@@ -205,7 +209,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("assignment", nargs="*", help="which; all of them where none is named")
     parser.add_argument("--again", action="store_true", help="grade: also what was graded before and is unchanged")
-    asked = parser.parse_args(None if arguments is None else list(arguments))
+    asked = parser.parse_intermixed_args(None if arguments is None else list(arguments))
     course = api()
     known = sorted(course.get_source_assignments())
     for name in asked.assignment:

@@ -4,11 +4,13 @@ What each submission must earn is written by hand in expected_ex1.csv and expect
 """
 
 import csv
+import functools
 import html
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = {"ex1": "ex1-pull-modify-push", "ex2": "ex2-build-push"}
 EACH = pytest.mark.parametrize("name", FOLDERS)
 NO_BYTECODE = ["ENV PYTHONDONTWRITEBYTECODE=1"]  # as drydock/python has it: what a step imports would be junk
+HEARS = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # whoever started the tests may have muted it
 ZIPPED = 10  # so many hand in a .zip, two fetch and submit through the exchange, the others' folders lie there
 EXCHANGED = ("key", "explained")
 
@@ -58,6 +61,7 @@ def full_marks(name, url, registry, tmp_path):
         [sys.executable, ROOT / "grading" / "keys" / f"{name}.py"],
         env=environment, capture_output=True, text=True, cwd=tmp_path, timeout=600, check=False,
     )  # fmt: skip
+    submissions.tidy(url, registry)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "20 of 20" in done.stdout
 
@@ -153,7 +157,8 @@ def hand_in(course, folder, made, students):
 
 
 def rows(name):
-    return list(csv.DictReader((Path(__file__).parent / f"expected_{name}.csv").open(encoding="utf-8")))
+    with (Path(__file__).parent / f"expected_{name}.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def earned(course, student, folder):
@@ -206,12 +211,33 @@ def test_feedback_shows_the_widgets_as_pictures_and_nothing_from_elsewhere(name,
     assert "vnd.jupyter.widget" not in text
 
 
+def test_who_submitted_in_the_exchange_fetches_feedback_there(course, graded, tmp_path):
+    course.short("feedback", FOLDERS["ex2"])
+    course.nbgrader("fetch_feedback", FOLDERS["ex2"], "--student=key", cwd=tmp_path)
+    pages = [page.read_text(encoding="utf-8") for page in tmp_path.rglob("*.html")]
+    assert pages and all("the step that runs prepare.py comes from the cache" in page for page in pages)
+
+
 @EACH
 def test_a_second_run_has_nothing_to_do_and_a_new_submission_is_graded_alone(name, course, graded):
     assert "0 to do" in course.short("grade", FOLDERS[name])
     os.utime(course.grading / "submitted" / "key" / FOLDERS[name] / "artifact.json")
     said = course.short("grade", FOLDERS[name])
     assert "1 to do" in said and re.search(r"1/1  key: 20 of 24", said)
+
+
+def test_ctrl_c_stops_between_submissions_and_the_same_command_goes_on(course, graded):
+    command = [sys.executable, "-m", "drydock_grading.course", "grade", "--again", FOLDERS["ex2"]]
+    with subprocess.Popen(
+        command, env=course.environment, cwd=course.root, stdout=subprocess.PIPE, text=True, preexec_fn=HEARS
+    ) as running:
+        while "1/" not in running.stdout.readline():
+            assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        said = running.stdout.read()
+    assert running.returncode == 130 and "the same command goes on" in said
+    said = course.short("grade", FOLDERS["ex2"])
+    assert re.search(r": [01] to do", said) and "FAILED" not in said
 
 
 def test_the_marks_come_out_as_csv(course, graded):

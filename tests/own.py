@@ -95,9 +95,11 @@ def engine(*options: str, home: Path | None = None) -> Iterator[Own]:
     one = Own(folder, *options)
     try:
         one.start()
-        yield one
+        try:
+            yield one
+        finally:
+            one.stop()
     finally:
-        one.stop()
         if home is None:
             shutil.rmtree(folder)
 

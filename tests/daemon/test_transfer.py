@@ -201,7 +201,9 @@ def test_a_registry_with_a_password_tells_to_log_in_and_takes_the_image_after_th
     assert f"Try: docker login {closed.address}" in failure(drydock.pull(name, client=daemon))
     daemon.login(*ACCOUNT, registry=closed.address)
     try:
-        assert drydock.push(name, daemon).run().state == "done"
+        done = drydock.push(name, daemon).run()
+        assert done.state == "done"
+        assert "manifest" in {blob.kind for blob in done.blobs}, "its manifest is read with the same account"
     finally:
         daemon.api._auth_configs = type(daemon.api._auth_configs)({})
 

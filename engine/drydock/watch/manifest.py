@@ -1,14 +1,22 @@
 """What a registry's manifest lists, and whether it was there: the half of a transfer that no engine's stream tells.
 
-The registry is asked from here, with the account of `~/.docker/config.json`, as `docker push` itself would. Where it
+The registry is asked from here, with the account that docker-py would push with: `client.login`'s, or that of
+`~/.docker/config.json`. Where it
 cannot be asked (a daemon in a machine of its own may see other hosts) the answer is that nothing is known.
 """
 
 from __future__ import annotations
 
-from drydock.model.reference import InvalidReference
+import base64
+import json
+
+import docker
+import docker.auth
+from docker.errors import DockerException
+
+from drydock.model.reference import InvalidReference, Reference
 from drydock.model.transfer import Blob
-from drydock.registry import Manifest, RegistryError, Repository
+from drydock.registry import Credentials, Manifest, RegistryError, Repository
 from drydock.registry.answer import Patience
 from drydock.registry.http import Http
 
@@ -16,13 +24,24 @@ from drydock.registry.http import Http
 BRIEF = Patience(connect=5, first=5, last=5, span=5, pauses=())
 
 
-def listed(name: str, digest: str, platform: str) -> tuple[Blob, ...]:
+def account(client: docker.DockerClient, name: str) -> Credentials | None:
+    """Return who docker-py would be at the registry of an image's name; None where it knows nobody."""
+    try:
+        header = docker.auth.get_config_header(client.api, Reference.parse(name).domain)
+        said = json.loads(base64.urlsafe_b64decode(header)) if header else {}
+    except (DockerException, InvalidReference, ValueError):
+        return None  # a credential helper that fails: the registry is asked as nobody
+    user, password = (said.get(key) or said.get(key.capitalize()) or "" for key in ("username", "password"))
+    return Credentials(str(user), str(password)) if user else None
+
+
+def listed(name: str, digest: str, platform: str, who: Credentials | None = None) -> tuple[Blob, ...]:
     """Return what the manifest of this digest lists: layers from the base up, configuration, manifest, and its index.
 
     An index leads to the image of `platform` ("linux/amd64"). Empty where the registry cannot be asked from here.
     """
     try:
-        with Repository(name, http=Http(BRIEF)) as repository:
+        with Repository(name, who, http=Http(BRIEF)) as repository:
             found = repository.manifest(digest)
             image = repository.resolved(found, platform)
         above = (Blob(found.digest, "index", size=found.size),) if found.is_index else ()
@@ -38,10 +57,10 @@ def rows(image: Manifest) -> tuple[Blob, ...]:
     return (*layers, config, Blob(image.document.digest, "manifest", size=image.document.size))
 
 
-def has(name: str, digest: str) -> bool | None:
+def has(name: str, digest: str, who: Credentials | None = None) -> bool | None:
     """Return whether the repository has a configuration or manifest of this digest; None where it cannot be asked."""
     try:
-        with Repository(name, http=Http(BRIEF)) as repository:
+        with Repository(name, who, http=Http(BRIEF)) as repository:
             return repository.size_of(digest) is not None or repository.digest(digest) != ""
     except (RegistryError, InvalidReference):
         return None

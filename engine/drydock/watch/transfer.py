@@ -81,7 +81,8 @@ def _stream(client: docker.DockerClient, start: Transfer, platform: str | None) 
 def _config_there(client: docker.DockerClient, start: Transfer) -> bool | None:
     """Return whether the registry has the image's configuration, or manifest: an image ID is the digest of either."""
     try:
-        return manifest.has(start.name, str(client.api.inspect_image(start.name)["Id"]))
+        image = str(client.api.inspect_image(start.name)["Id"])
+        return manifest.has(start.name, image, manifest.account(client, start.name))
     except DockerException:
         return None  # there is no such image: the engine says so at once, and better
 
@@ -96,7 +97,8 @@ def _whole(client: docker.DockerClient, said: Transfer, config_there: bool | Non
         image = client.api.inspect_image(said.name)
     except DockerException:
         return said
-    listed = manifest.listed(said.name, said.digest, f"{image.get('Os')}/{image.get('Architecture')}")
+    platform, who = f"{image.get('Os')}/{image.get('Architecture')}", manifest.account(client, said.name)
+    listed = manifest.listed(said.name, said.digest, platform, who)
     return joined(said, listed, image["RootFS"].get("Layers") or (), config_there) if listed else said
 
 

@@ -136,6 +136,12 @@ def graded(course, client, registry, tmp_path_factory):
     return students
 
 
+@pytest.fixture(scope="module")
+def told(course, graded):
+    """Everybody's feedback was written, and given back."""
+    course.short("feedback")
+
+
 def hand_in(course, folder, made, students):
     """Hand in the folders: some by the exchange, some as .zip, the others as folders."""
     others = [s for s in students if s not in EXCHANGED]
@@ -187,8 +193,7 @@ def test_marks_are_those_of_the_table_written_by_hand(name, course, graded):
 
 
 @EACH
-def test_each_mistake_has_its_own_reason_in_the_feedback(name, course, graded):
-    course.short("feedback", FOLDERS[name])
+def test_each_mistake_has_its_own_reason_in_the_feedback(name, course, told):
     missing = {}
     for row in rows(name):
         said = feedback(course, row["student"], FOLDERS[name])
@@ -203,16 +208,14 @@ def feedback(course, student, folder):
 
 
 @EACH
-def test_feedback_shows_the_widgets_as_pictures_and_nothing_from_elsewhere(name, course, graded):
-    course.short("feedback", FOLDERS[name])
+def test_feedback_shows_the_widgets_as_pictures_and_nothing_from_elsewhere(name, course, told):
     (page,) = (course.grading / "feedback" / "key" / FOLDERS[name]).glob("*.html")
     text = page.read_text(encoding="utf-8")
     assert "<figcaption>" in text and "data:image/svg+xml;base64," in text
     assert "vnd.jupyter.widget" not in text
 
 
-def test_who_submitted_in_the_exchange_fetches_feedback_there(course, graded, tmp_path):
-    course.short("feedback", FOLDERS["ex2"])
+def test_who_submitted_in_the_exchange_fetches_feedback_there(course, told, tmp_path):
     course.nbgrader("fetch_feedback", FOLDERS["ex2"], "--student=key", cwd=tmp_path)
     pages = [page.read_text(encoding="utf-8") for page in tmp_path.rglob("*.html")]
     assert pages and all("the step that runs prepare.py comes from the cache" in page for page in pages)

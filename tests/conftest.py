@@ -36,10 +36,15 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_generate_tests(metafunc):
-    """Run each test that asks for `daemon` once for every engine."""
-    if "daemon_url" in metafunc.fixturenames:
-        names = [Path(url.removeprefix("unix://")).parent.name.removesuffix("-run") for url in DAEMONS]
-        metafunc.parametrize("daemon_url", DAEMONS or [OWN], ids=names or [OWN], scope="session", indirect=True)
+    """Run each test that asks for `daemon` once for every engine; those of a module's LATER in `make deep` only."""
+    if "daemon_url" not in metafunc.fixturenames:
+        return
+    later, each = getattr(metafunc.module, "LATER", ()), []
+    for url in DAEMONS or [OWN]:
+        name = Path(url.removeprefix("unix://")).parent.name.removesuffix("-run") if DAEMONS else OWN
+        marks = [pytest.mark.deep] if DAEMONS and name in later else []
+        each.append(pytest.param(url, id=name, marks=marks))
+    metafunc.parametrize("daemon_url", each, scope="session", indirect=True)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ sys.modules["corpus"] = corpus
 spec.loader.exec_module(corpus)
 
 WORD = {"HIT": "cached", "MISS": "ran", "CONFIG": "config", "SKIPPED": "skipped"}
+LATER = ("graph",)  # the same Docker and builder as containerd, on the other image store
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from drydock.read import container as reader
 pytestmark = pytest.mark.docker
 BASE = "drydock-test/containers"
 LESSON = "test-containers"
+LATER = ("graph",)  # the same Docker and builder as containerd, on the other image store
 
 
 @pytest.fixture(scope="module")

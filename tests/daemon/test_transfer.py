@@ -12,6 +12,7 @@ from registries import ACCOUNT, image, layer
 
 pytestmark = pytest.mark.docker
 ACCEPT = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+LATER = ("graph",)  # the same Docker and builder as containerd, on the other image store
 
 
 class Shelf:

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 EXERCISES = sorted((ROOT / "exercises").glob("*/*.ipynb"))
 EACH = pytest.mark.parametrize("path", EXERCISES, ids=[path.stem for path in EXERCISES])
 PATIENCE = 600  # seconds for one cell: ends a cell that hangs
+LATER = ("containerd", "graph", "embedded")  # one Docker, and the kit's engine on rungs A and C, each time
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 NAMES = [path.stem for path in NOTEBOOKS]
 PATIENCE = 600  # seconds for one cell: ends a cell that hangs. How long a notebook takes, benchmarks/notebooks.py says
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
-LATER = ("graph", "embedded")  # the builder is that of containerd, the engine that of rung A below
+LATER = ("drydock-classic", "graph", "embedded")  # one Docker, and the kit's engine on rungs A, C, D, each time
 
 
 def read(path):

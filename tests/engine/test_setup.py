@@ -1,6 +1,7 @@
 """What Binder reads at the top of the repository: it must build the kit, and nothing may shadow it."""
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -90,7 +91,7 @@ def test_lock_pins_every_package_with_a_hash_and_names_no_address():
 
 
 def test_make_and_run_py_have_the_same_commands():
-    said = re.search(r"^COMMANDS = .*\(([\w, ]+)\)\}$", (ROOT / "run.py").read_text(), re.M)
+    commands = runpy.run_path(str(ROOT / "run.py"))["COMMANDS"]
     targets = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.M)
-    assert said is not None and targets is not None
-    assert set(said[1].split(", ")) == set(targets[1].split())
+    assert targets is not None
+    assert set(commands) - {"nbgrader"} == set(targets[1].split())  # nbgrader takes words of its own

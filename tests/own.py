@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import shutil
 import signal
@@ -10,14 +11,18 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import docker
+from docker.errors import DockerException
 from drydock.engine import process
+from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
 
 SOMEBODY = 1000  # whom the engine runs as where the tests run as root: it is for ordinary users
 
@@ -102,6 +107,23 @@ def engine(*options: str, home: Path | None = None) -> Iterator[Own]:
     finally:
         if home is None:
             shutil.rmtree(folder)
+
+
+def killed_during(own: Own, deed: Callable[[], object], after: float) -> None:
+    """Begin a deed, and kill its engine some seconds later, whatever then becomes of the deed."""
+    thread = threading.Thread(target=_ends_somehow, args=[deed])
+    thread.start()
+    time.sleep(after)
+    own.kill()
+    thread.join(60)
+    assert not thread.is_alive()
+    gc.collect()  # the connection that broke: docker-py leaves its socket to the collector
+
+
+def _ends_somehow(deed: Callable[[], object]) -> None:
+    broken = (DockerException, RequestException, HTTPError, OSError, AssertionError, ValueError)
+    with suppress(*broken):
+        deed()
 
 
 def descendants(pid: int) -> list[int]:

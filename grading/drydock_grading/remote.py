@@ -1,27 +1,20 @@
-"""What a registry says of a name: one manifest, asked for over HTTP. Evidence beside the archive, never in its place.
+"""What a registry says of a name: one manifest. Evidence beside the archive, never in its place.
 
-Source: OCI distribution-spec 1.1, pulling manifests; token authentication as distribution/docs/spec/auth describes it.
+It is asked as nobody: what a grader's or a student's account alone may see proves nothing to the other.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import urllib.error
-import urllib.parse
-import urllib.request
-from hashlib import sha256
 from typing import Any
 
 from drydock.model.reference import InvalidReference, Reference
+from drydock.registry import Credentials, Document, RegistryError, Repository
+from drydock.registry import NotThere as Missing
+from drydock.registry.answer import Patience
+from drydock.registry.errors import Cut, Unreachable
+from drydock.registry.http import Http
 
-KINDS = (
-    "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json, "
-    "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json"
-)
 LARGEST = 1 << 20
-HUB = "registry-1.docker.io"
-LOOPBACK = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")
 
 
 class NotThere(RuntimeError):
@@ -37,66 +30,37 @@ def manifest(name: str, platform: str = "linux/amd64", timeout: float = 10) -> t
         reference = Reference.parse(name)
     except InvalidReference as error:
         raise NotThere(str(error)) from None
-    digest, body = _fetch(reference, reference.digest or reference.tag or "latest", timeout)
-    said = _json(body)
-    if "manifests" in said:
-        fitting = [m for m in said["manifests"] if _platform(m) == platform or len(said["manifests"]) == 1]
-        if not fitting:
-            raise NotThere(f"{name} has no image for {platform}.")
-        digest, body = _fetch(reference, str(fitting[0].get("digest")), timeout)
-    return digest, body.decode("utf-8", "replace")
+    which, where = reference.digest or reference.tag or "latest", reference.domain
+    patience = Patience(connect=timeout, first=timeout, last=timeout, span=timeout, pauses=())
+    try:
+        with Repository(reference, Credentials(), http=Http(patience)) as repository:
+            found = _small(repository.manifest(which))
+            if "manifests" in found.json:
+                found = _small(repository.manifest(_entry(found.json["manifests"], name, platform)))
+    except Missing:
+        raise NotThere(f"{where} answers 404 for {reference.path}:{which}.") from None
+    except (Unreachable, Cut) as error:
+        raise NotThere(f"{where} does not answer ({error}).") from None
+    except RegistryError as error:
+        raise NotThere(f"{where} does not give {reference.path}:{which} ({error}).") from None
+    return found.digest, found.raw.decode("utf-8", "replace")
+
+
+def _small(found: Document) -> Document:
+    if found.size > LARGEST or not found.json:
+        raise RegistryError("what it sent is no manifest, or one without end")
+    return found
+
+
+def _entry(listed: Any, name: str, platform: str) -> str:
+    rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
+    fitting = [row for row in rows if _platform(row) == platform or len(rows) == 1]
+    if not fitting:
+        raise NotThere(f"{name} has no image for {platform}.")
+    return str(fitting[0].get("digest"))
 
 
 def _platform(row: dict[str, Any]) -> str:
-    about = row.get("platform") or {}
+    about = row.get("platform")
+    about = about if isinstance(about, dict) else {}
     return f"{about.get('os')}/{about.get('architecture')}"
-
-
-def _fetch(reference: Reference, which: str, timeout: float) -> tuple[str, bytes]:
-    host = HUB if reference.domain == "docker.io" else reference.domain
-    scheme = "http" if LOOPBACK.fullmatch(host) else "https"
-    url = f"{scheme}://{host}/v2/{reference.path}/manifests/{which}"
-    try:
-        try:
-            body = _get(url, {"Accept": KINDS}, timeout)
-        except urllib.error.HTTPError as error:
-            with error:
-                token = _token(error, timeout)
-            body = _get(url, {"Accept": KINDS, "Authorization": f"Bearer {token}"}, timeout)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise NotThere(f"{host} answers {error.code} for {reference.path}:{which}.") from None
-    except (OSError, ValueError) as error:
-        raise NotThere(f"{host} does not answer ({getattr(error, 'reason', error)}).") from None
-    digest = "sha256:" + sha256(body).hexdigest()
-    if which.startswith("sha256:") and which != digest:
-        raise NotThere(f"{host} sent something else than {which[:19]}.")
-    return digest, body
-
-
-def _get(url: str, headers: dict[str, str], timeout: float) -> bytes:
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout) as answer:
-        body: bytes = answer.read(LARGEST + 1)
-    if len(body) > LARGEST:
-        raise ValueError("a manifest without end")
-    return body
-
-
-def _token(refused: urllib.error.HTTPError, timeout: float) -> str:
-    """Return an anonymous token where the registry says who gives one, else raise the refusal again."""
-    asked = dict(re.findall(r'(\w+)="([^"]*)"', refused.headers.get("WWW-Authenticate") or ""))
-    realm = asked.pop("realm", "")
-    if refused.code != 401 or not realm.startswith("https://"):
-        raise refused
-    said = _json(_get(f"{realm}?{urllib.parse.urlencode(asked)}", {}, timeout))
-    return str(said.get("token") or said.get("access_token") or "")
-
-
-def _json(body: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
-        raise NotThere("The registry's answer is no JSON object.")
-    return said

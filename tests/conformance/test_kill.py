@@ -1,7 +1,6 @@
 """SIGKILL at a random moment of a build, a load, a commit, a run: nothing tagged is damaged, and a repeat succeeds."""
 
 import contextlib
-import gc
 import hashlib
 import io
 import json
@@ -9,17 +8,14 @@ import random
 import shutil
 import tarfile
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import pytest
-from docker.errors import DockerException, ImageNotFound, NotFound
+from docker.errors import ImageNotFound, NotFound
 from drydock import read
-from own import Own
-from requests.exceptions import RequestException
+from own import Own, killed_during
 from suite import bases
-from urllib3.exceptions import HTTPError
 
 SEED = 20241101
 MOMENTS = [*range(20), *(pytest.param(n, marks=pytest.mark.deep) for n in range(20, 220))]
@@ -133,12 +129,6 @@ def timed(own, name):
     return time.perf_counter() - start
 
 
-def ends_somehow(deed):
-    """Do a deed whose engine dies meanwhile."""
-    with contextlib.suppress(DockerException, RequestException, HTTPError, OSError, AssertionError, ValueError):
-        deed()
-
-
 def check(own, tagged):
     """Everything that was tagged is whole; everything that can be seen can be read to its last byte."""
     now = {tag: image.id for image in own.client.images.list() for tag in image.tags}
@@ -165,13 +155,7 @@ def test_a_kill_at_any_moment_damages_nothing(moment, victim):
     name = list(victim.deeds)[moment % len(victim.deeds)]
     forget(victim.client)
     tagged = {tag: image.id for image in victim.client.images.list() for tag in image.tags}
-    deed = threading.Thread(target=ends_somehow, args=[victim.deeds[name]])
-    deed.start()
-    time.sleep(chance.uniform(0, 1.1 * victim.seconds[name]))
-    victim.kill()
-    deed.join(60)
-    assert not deed.is_alive()
-    gc.collect()  # the connection that broke: docker-py leaves its socket to the collector
+    killed_during(victim, victim.deeds[name], chance.uniform(0, 1.1 * victim.seconds[name]))
     victim.begun = time.time()
     victim.start()
     check(victim, tagged)

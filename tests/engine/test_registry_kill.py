@@ -7,17 +7,14 @@ import io
 import random
 import shutil
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import pytest
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import ImageNotFound
 from drydock import read
 from lyingregistry import LyingRegistry, layer
-from own import Own
-from requests.exceptions import RequestException
-from urllib3.exceptions import HTTPError
+from own import Own, killed_during
 
 SEED = 20241125
 MOMENTS = [*range(20), *(pytest.param(n, marks=pytest.mark.deep) for n in range(20, 120))]
@@ -82,12 +79,6 @@ def timed(own, name):
     return time.perf_counter() - start
 
 
-def ends_somehow(deed):
-    """Do a deed whose engine dies meanwhile."""
-    with contextlib.suppress(DockerException, RequestException, HTTPError, OSError, AssertionError, ValueError):
-        deed()
-
-
 def check(own):
     """Everything that has a name is whole, here and in the registry."""
     tags = {tag for image in own.client.images.list() for tag in image.tags}
@@ -100,17 +91,13 @@ def check(own):
         assert "sha256:" + hashlib.sha256(raw).hexdigest() == one
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_kill_at_any_moment_of_a_transfer_damages_nothing(moment, victim):
     chance = random.Random(SEED + moment)
     name = list(victim.deeds)[moment % 2]
     forget(victim)
-    deed = threading.Thread(target=ends_somehow, args=[victim.deeds[name]])
-    deed.start()
-    time.sleep(chance.uniform(0, 1.1 * victim.seconds[name]))
-    victim.kill()
-    deed.join(60)
-    assert not deed.is_alive()
+    killed_during(victim, victim.deeds[name], chance.uniform(0, 1.1 * victim.seconds[name]))
     victim.start()
     check(victim)
     left = {path.name: path.stat().st_size for path in (victim.home / "engine/downloads").iterdir()}

@@ -273,9 +273,10 @@ def test_nothing_outlives_a_killed_launcher(box):
     assert box.run("echo", "again") == (0, "again\n")
     if box.sandbox.rung.letter == "C" and proot.version(shutil.which("proot")) < (5, 2):
         # A known fault: a PRoot without --kill-on-exit lets its program go when it is killed itself.
-        subprocess.run(["pkill", "-KILL", "-xf", "sleep 1004"], check=False)
+        for pid in [pid for pid, line in sleeping().items() if "1004" in line]:
+            os.kill(pid, signal.SIGKILL)
     end = time.monotonic() + 20
-    while [line for line in sleeping() if "1004" in line]:
+    while [line for line in sleeping().values() if "1004" in line]:
         assert time.monotonic() < end
         time.sleep(0.02)
 
@@ -309,7 +310,7 @@ def test_without_a_network_there_is_none(box):
 def test_nothing_is_left_when_the_main_program_has_ended(box):
     code, _ = box.run("sh", "-c", "(trap '' TERM HUP; sleep 1000) & sleep 0.1; exit 3")
     assert code == 3
-    assert not [line for line in sleeping() if "1000" in line]
+    assert not [line for line in sleeping().values() if "1000" in line]
 
 
 def test_what_runs_ends_with_the_sandbox(box):
@@ -317,17 +318,17 @@ def test_what_runs_ends_with_the_sandbox(box):
         box.sandbox.close()
         assert output.read() == b""  # the last to hold the other end is gone
         assert running.wait() == 137
-    assert not [line for line in sleeping() if "1001" in line]
+    assert not [line for line in sleeping().values() if "1001" in line]
 
 
 def sleeping():
-    """Return the command lines of all `sleep` on this machine."""
-    found = []
+    """Return the command lines of all `sleep` on this machine, by process."""
+    found = {}
     for one in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = one.read_bytes().split(b"\0")
         except OSError:
             continue
         if b"sleep" in words[:2]:
-            found.append(b" ".join(words).decode())
+            found[int(one.parent.name)] = b" ".join(words).decode()
     return found

@@ -4,14 +4,11 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
-import time
-import urllib.request
-from contextlib import closing
 
 import docker
 import pytest
+import registries
 from drydock import read
 from drydock_grading import bases, notebook, packing, reading, remote
 from drydock_grading.__main__ import main
@@ -145,31 +142,13 @@ def test_an_image_that_is_not_there_is_said_with_what_to_try(engine, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-REGISTRY = "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n"
-
-
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory):
+def registry():
     """The reference registry on a port of its own."""
-    if shutil.which("docker-registry") is None:
+    if registries.program() is None:
         pytest.skip("no docker-registry")
-    with closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    root = tmp_path_factory.mktemp("registry")
-    (root / "config.yml").write_text(REGISTRY.format(root=root / "data", port=port))
-    with (root / "log").open("wb") as log:
-        server = subprocess.Popen(["docker-registry", "serve", root / "config.yml"], stdout=log, stderr=log)
-    until = time.monotonic() + 20
-    while True:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=5).close()
-            break
-        except OSError:
-            assert time.monotonic() < until and server.poll() is None, (root / "log").read_text()
-    yield f"127.0.0.1:{port}"
-    server.terminate()
-    server.wait(10)
+    with registries.registry() as address:
+        yield address
 
 
 @pytest.mark.docker

@@ -152,7 +152,6 @@ def reason(error: Exception) -> str:
     text = str(error).lower()
     for words, meaning in (
         ("toomanyrequests|rate limit|429", "the registry's allowance is spent"),
-        ("no registry client", "this engine does not pull yet"),
         ("no such host|dial tcp|network|timed out|timeout|lookup", "no network"),
         ("not found|denied|unauthorized", "the registry does not give it"),
     ):

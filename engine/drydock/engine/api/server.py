@@ -29,6 +29,7 @@ from drydock.engine.api.streams import Wire, hung_up
 from drydock.engine.api.wire import Hijack, Json, Plain, Reply, Request, Stream
 from drydock.engine.errors import BadParameter, EngineError, NotFound
 from drydock.serving.body import BadBody, Body
+from drydock.serving.hanging_up import linger
 
 RAW, MULTIPLEXED = "application/vnd.docker.raw-stream", "application/vnd.docker.multiplexed-stream"
 TOO_NEW = "client version {asked} is too new. Maximum supported API version is {limit}"
@@ -110,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
         if not self.close_connection and not body.drain(LEFTOVER):
             self.close_connection = True
         if self.close_connection:
-            self._linger()
+            linger(self.connection)
 
     def _surprise(self, error: Exception) -> None:
         """Answer what nobody foresaw: the client gets one line, the log the rest."""
@@ -218,15 +219,6 @@ class Handler(BaseHTTPRequestHandler):
         slow = self.headers.get("User-Agent", "").startswith("docker-sdk-python")
         reply.talk(Wire(self.connection, self.rfile, slow))  # type: ignore[arg-type]
 
-    def _linger(self) -> None:
-        """Close so that the client still reads the answer: unread input would turn the close into a reset."""
-        with contextlib.suppress(OSError):
-            self.connection.shutdown(socket.SHUT_WR)
-            self.connection.settimeout(0.5)
-            for _ in range(64):
-                if not self.connection.recv(65536):
-                    break
-
     # What BaseHTTPRequestHandler says by itself
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
@@ -234,7 +226,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         with contextlib.suppress(OSError):
             self._json(400 if code >= 500 else code, {"message": message or "malformed HTTP request"})
-        self._linger()
+        linger(self.connection)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: a request may carry a password, and a log is no place for one."""

@@ -26,6 +26,7 @@ from drydock.registry.server.answer import Part, Reply, Request
 from drydock.registry.server.refusals import Refusal
 from drydock.registry.server.store import Store
 from drydock.serving.body import BadBody, Body, CutOff
+from drydock.serving.hanging_up import linger
 from drydock.serving.resident import note
 
 Endpoint = Callable[..., Reply]
@@ -123,7 +124,7 @@ class Handler(BaseHTTPRequestHandler):
             self._surprise(error)
         if not self.close_connection and not body.drain(LEFTOVER):
             self.close_connection = True
-            self._linger()
+            linger(self.connection)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
@@ -206,15 +207,6 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self._refuse(Refusal("UNKNOWN", words, status=507 if full else 500))
 
-    def _linger(self) -> None:
-        """Close so that the client still reads the answer: unread input would turn the close into a reset."""
-        with contextlib.suppress(OSError):
-            self.connection.shutdown(socket.SHUT_WR)
-            self.connection.settimeout(0.5)
-            for _ in range(64):
-                if not self.connection.recv(65536):
-                    break
-
     # What BaseHTTPRequestHandler says by itself
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
@@ -222,7 +214,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         status = 405 if code == 501 else code
         self._refuse(Refusal("UNSUPPORTED", message or "malformed HTTP request", status=status))
-        self._linger()
+        linger(self.connection)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: a request may carry a password, and a log is no place for one."""

@@ -21,6 +21,7 @@ from typing import Any
 import docker
 from docker.errors import DockerException
 from drydock.engine import process
+from drydock.engine.run import processes
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
@@ -77,7 +78,7 @@ class Own:
 
     def kill(self) -> None:
         """End the engine as a power cut would; what it had begun ends with it."""
-        below = descendants(self.process.pid)
+        below = processes.below(self.process.pid)
         self.process.kill()
         self.process.wait()
         self.client.close()
@@ -124,15 +125,6 @@ def _ends_somehow(deed: Callable[[], object]) -> None:
     broken = (DockerException, RequestException, HTTPError, OSError, AssertionError, ValueError)
     with suppress(*broken):
         deed()
-
-
-def descendants(pid: int) -> list[int]:
-    """Return the processes below a process."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except FileNotFoundError:
-        return []
-    return [one for child in children for one in (int(child), *descendants(int(child)))]
 
 
 def alive(pid: int) -> bool:

@@ -6,7 +6,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,8 @@ import pytest
 from drydock import cli, client
 from drydock.cli import doctor
 from drydock.engine import process
+from drydock.engine.run import processes
+from own import alive
 
 
 @pytest.fixture
@@ -188,3 +191,23 @@ def test_state_survives_a_kill(own):
         engine.start()
         assert engine.client.volumes.get("kept").attrs["Labels"] == {"a": "b"}
         assert engine.client.networks.get("kept").id == network.id
+
+
+@pytest.mark.parametrize("rung", ["A", "B", "C"])
+def test_what_outlives_an_engine_whose_processes_are_all_killed_ends_when_the_next_one_starts(own, rung, bare_busybox):
+    with own("--rung", rung) as engine:
+        engine.client.api.import_image_from_data(bare_busybox, repository="box", tag="latest")
+        container = engine.client.containers.run("box", "sleep 1006", detach=True)
+        program = engine.client.api.top(container.id)["Processes"][0][1]
+        others = [pid for pid in processes.below(engine.process.pid) if pid != int(program)]
+        for pid in [engine.process.pid, *others]:
+            with suppress(ProcessLookupError):  # it went with the one before
+                os.kill(pid, signal.SIGKILL)
+        engine.process.wait()
+        engine.client.close()
+        engine.start()
+        end = time.monotonic() + 20
+        while alive(int(program)):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert engine.client.containers.get(container.id).status == "exited"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from drydock.engine.run import CannotStart, Mount, Process, Root, Sandbox, Spec, landlock, proot
+from drydock.engine.run import CannotStart, Mount, Process, Root, Sandbox, Spec, landlock
 from drydock.engine.run.listener import OWNER
 
 PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
@@ -271,10 +271,6 @@ def test_nothing_outlives_a_killed_launcher(box):
         os.kill(box.sandbox.launcher.pid, 9)
         assert running.wait() in (0, 137)
     assert box.run("echo", "again") == (0, "again\n")
-    if box.sandbox.rung.letter == "C" and proot.version(shutil.which("proot")) < (5, 2):
-        # A known fault: a PRoot without --kill-on-exit lets its program go when it is killed itself.
-        for pid in [pid for pid, line in sleeping().items() if "1004" in line]:
-            os.kill(pid, signal.SIGKILL)
     end = time.monotonic() + 20
     while [line for line in sleeping().values() if "1004" in line]:
         assert time.monotonic() < end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -46,7 +47,10 @@ class Daemon:
         self.socket = socket or self.folder / "docker.sock"
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder.chmod(0o700)  # images hold setuid programs: nobody else may come near them
+        killed = (self.folder / "engine.json").exists()  # the one before: else it would have taken that away
         self.lock = self._locked()
+        if killed:
+            self._end_leftovers()
         self.wanted = rung
         self.events = Events()
         self.volumes = Volumes(self.folder / "volumes")
@@ -107,6 +111,14 @@ class Daemon:
         self.images.recover()
         self.volumes.recover()
         self.containers.recover()
+
+    def _end_leftovers(self) -> None:
+        """Kill what still runs in a container: where all went at once, PRoot 5.1 leaves the programs that it traced."""
+        from drydock.engine.run import processes
+
+        for pid in processes.running_from(self.folder / "snapshots"):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def emit(self, kind: str, action: str, id: str, attributes: Mapping[str, str] | None = None) -> None:
         """Tell what happened; a container that has ended gives its addresses and ports back first."""

@@ -111,6 +111,10 @@ def main() -> None:
         shims.add(pid)
         os.close(fds[0])
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    while shims:  # each has noticed, too, and is ending its programs
+        signal.sigwait([signal.SIGCHLD])
+        _sweep(shims)
 
 
 def _be(kind: bytes, fd: int, stage: str) -> None:

@@ -51,6 +51,16 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def running_from(folder: Path) -> list[int]:
+    """Return the processes of this user whose program, or a library of it, is a file below a folder."""
+    inside, found = f" {folder}/", []
+    for one in Path("/proc").iterdir():
+        with suppress(OSError):  # it has ended, or is somebody else's
+            if one.name.isdigit() and one.stat().st_uid == os.geteuid() and inside in (one / "maps").read_text():
+                found.append(int(one.name))
+    return found
+
+
 def stat(pid: int) -> list[str]:
     """Return the fields of /proc/PID/stat from the third on (state, parent, …); nothing once it has ended."""
     try:

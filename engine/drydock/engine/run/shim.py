@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -141,7 +142,7 @@ class Shim:
         linux.setns(space, linux.CLONE_NEWUSER)
         os.close(space)
         linux.prctl(linux.PR_SET_DUMPABLE, 1)  # the kernel took both away with the change of name space
-        linux.die_with_parent()
+        linux.die_with_parent(signal.SIGTERM)
 
     def obey(self) -> bool:
         """Do what the engine asks; False when the engine is gone."""
@@ -248,8 +249,13 @@ class Shim:
 
 
 def serve(channel: socket.socket, stage: str) -> None:
-    """Be the shim of the container whose spec comes first on the channel."""
-    linux.die_with_parent()
+    """Be the shim of the container whose spec comes first on the channel.
+
+    When the launcher is killed the shim is told so, not killed with it: it has to end its programs first, since a PRoot
+    before 5.2 that is killed lets the program that it traces go.
+    """
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
+    linux.die_with_parent(signal.SIGTERM)
     got = frames.receive(channel)
     if got is None:
         return

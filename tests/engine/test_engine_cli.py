@@ -211,3 +211,28 @@ def test_what_outlives_an_engine_whose_processes_are_all_killed_ends_when_the_ne
             assert time.monotonic() < end
             time.sleep(0.01)
         assert engine.client.containers.get(container.id).status == "exited"
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_what_comes_back_with_the_engine_is_what_docker_brings_back(own, end, bare_busybox):
+    with own() as engine:
+        engine.client.api.import_image_from_data(bare_busybox, repository="box", tag="latest")
+        for name in ("no", "always", "unless-stopped", "on-failure"):
+            for left in ("running", "stopped"):
+                one = engine.client.containers.run(
+                    *("box", "sleep 1007"),
+                    name=f"{name}-{left}",
+                    detach=True,
+                    stop_signal="KILL",
+                    restart_policy={"Name": name},
+                )
+                if left == "stopped":
+                    one.stop(timeout=0)
+        engine.client.containers.create("box", "sleep 1007", name="always-created", restart_policy={"Name": "always"})
+        getattr(engine, end)()
+        engine.start()
+        runs = {one.name for one in engine.client.containers.list()}
+        assert runs == {
+            *("always-running", "always-stopped", "unless-stopped-running"),
+            *("on-failure-running", "on-failure-stopped"),  # both ended with a code that is not 0
+        }

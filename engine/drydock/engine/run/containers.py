@@ -61,6 +61,16 @@ def make_folder(snapshot: Snapshot, path: str) -> None:
         snapshot.write(missing)
 
 
+def comes_back(one: Container) -> bool:
+    """Return whether a container that does not run starts with the engine (moby/restartmanager, ShouldRestart)."""
+    policy = (one.host_config.get("RestartPolicy") or {}).get("Name")
+    if one.now.Status == "created" or one.host_config.get("AutoRemove"):
+        return False
+    if policy == "on-failure":
+        return bool(one.now.ExitCode)
+    return policy == "always" or (policy == "unless-stopped" and not one.stopped_by_hand)
+
+
 class Containers:
     """All containers of one engine."""
 
@@ -216,27 +226,25 @@ class Containers:
         self.emit(kind, action, id, {"quiet": "1"})
 
     def recover(self) -> None:
-        """After a kill: what ran has ended; what was to be restarted is."""
+        """At the engine's start: what a kill interrupted has ended, and what is to come back with the engine does."""
         for folder in self.folder.iterdir():
             if not (folder / "container.json").exists():
                 shutil.rmtree(folder, ignore_errors=True)
         for one in self.all():
-            if one.now.Running or one.now.Restarting:
-                one.now.exited(KILLED)
-                with suppress(OSError, ValueError, KeyError):
-                    notes = json.loads((one.folder / "private" / "journal.json").read_bytes())
-                    one.kept_journal = Journal.from_json({"user": one.kept_journal.user, **notes})
-                one.save()
-                self._after_kill(one)
+            with suppress(EngineError):
+                if one.now.Running or one.now.Restarting:
+                    self._killed(one)
+                if comes_back(one):
+                    one.start()
 
-    def _after_kill(self, one: Container) -> None:
-        policy = (one.host_config.get("RestartPolicy") or {}).get("Name")
+    def _killed(self, one: Container) -> None:
+        one.now.exited(KILLED)
+        with suppress(OSError, ValueError, KeyError):
+            notes = json.loads((one.folder / "private" / "journal.json").read_bytes())
+            one.kept_journal = Journal.from_json({"user": one.kept_journal.user, **notes})
+        one.save()
         if one.host_config.get("AutoRemove"):
-            with suppress(EngineError):
-                self.forget_volumes(one.remove(force=True, volumes=True))
-        elif policy in ("always", "unless-stopped") and not one.stopped_by_hand:
-            with suppress(EngineError):
-                one.start()
+            self.forget_volumes(one.remove(force=True, volumes=True))
 
     def close(self) -> None:
         """End what runs, for the engine ends: each program is asked, and after some seconds made to."""

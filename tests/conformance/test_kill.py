@@ -19,6 +19,7 @@ from suite import bases
 
 SEED = 20241101
 MOMENTS = [*range(20), *(pytest.param(n, marks=pytest.mark.deep) for n in range(20, 220))]
+RUNGS = ["best", *(pytest.param(rung, marks=pytest.mark.deep) for rung in "BC")]
 DOCKERFILE = """FROM conf-base
 COPY . /context/
 RUN for n in $(seq 40); do echo $n >/srv/f$n; done; rm -r /srv/old; chown 5:6 /srv/f1
@@ -63,12 +64,12 @@ def run(client):
     assert len([one for one in container.diff() if one["Path"].startswith("/srv/f")]) == 50
 
 
-@pytest.fixture(scope="module")
-def victim():
+@pytest.fixture(scope="module", params=RUNGS)
+def victim(request):
     """An engine with a base, an archive to load, a container to commit, and how long each deed takes."""
     folder = Path(tempfile.mkdtemp(prefix="conf-kill-", dir="/var/tmp"))
     folder.chmod(0o755)  # where root runs the tests, an ordinary user runs the engine
-    own = Own(folder / "home")
+    own = Own(folder / "home", *(["--rung", request.param] if request.param != "best" else []))
     own.start()
     own.client.images.load(bases.archive())
     build(own.client)

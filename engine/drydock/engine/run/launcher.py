@@ -97,8 +97,8 @@ def main() -> None:
     gc.freeze()  # a collection in a copy would touch, and so copy, all of its memory
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)  # what a killed shim leaves behind comes here
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, lambda number, frame: _sweep(shims))
-    shims: set[int] = set()
+    signal.signal(signal.SIGCHLD, lambda number, frame: _sweep(kids))
+    kids: dict[int, bytes] = {}  # by process ID, which of the two it is
     while True:
         got, fds, _, _ = socket.recv_fds(control, 1, 1)
         if not got:
@@ -108,13 +108,13 @@ def main() -> None:
         if pid == 0:
             control.close()
             _be(got, fds[0], sys.argv[2])
-        shims.add(pid)
+        kids[pid] = got
         os.close(fds[0])
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
-    while shims:  # each has noticed, too, and is ending its programs
+    while SHIM in kids.values():  # each has noticed, too, and is ending its programs
         signal.sigwait([signal.SIGCHLD])
-        _sweep(shims)
+        _sweep(kids)
 
 
 def _be(kind: bytes, fd: int, stage: str) -> None:
@@ -127,14 +127,13 @@ def _be(kind: bytes, fd: int, stage: str) -> None:
         os._exit(0)
 
 
-def _sweep(shims: set[int]) -> None:
+def _sweep(kids: dict[int, bytes]) -> None:
     """Collect what has ended; where that is a shim, kill the programs it left."""
     orphans = False
     with suppress(ChildProcessError):
         while (pid := os.waitpid(-1, os.WNOHANG)[0]) != 0:
-            orphans |= pid in shims
-            shims.discard(pid)
+            orphans |= kids.pop(pid, b"") == SHIM
         for kid in Path("/proc/self/task", str(os.getpid()), "children").read_text().split() if orphans else ():
-            if int(kid) not in shims:
+            if int(kid) not in kids:
                 with suppress(ProcessLookupError):
                     os.kill(int(kid), signal.SIGKILL)

@@ -213,6 +213,22 @@ def test_what_outlives_an_engine_whose_processes_are_all_killed_ends_when_the_ne
         assert engine.client.containers.get(container.id).status == "exited"
 
 
+def test_a_container_whose_restarts_are_used_up_does_not_come_back_with_the_engine(own, bare_busybox):
+    with own() as engine:
+        engine.client.api.import_image_from_data(bare_busybox, repository="box", tag="latest")
+        policy = {"Name": "on-failure", "MaximumRetryCount": 1}
+        one = engine.client.containers.run("box", ["sh", "-c", "exit 4"], detach=True, restart_policy=policy)
+        end = time.monotonic() + 20
+        while (one.attrs["RestartCount"], one.status) != (1, "exited"):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+            one.reload()
+        started = one.attrs["State"]["StartedAt"]
+        engine.stop()
+        engine.start()
+        assert engine.client.containers.get(one.id).attrs["State"]["StartedAt"] == started
+
+
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_what_comes_back_with_the_engine_is_what_docker_brings_back(own, end, bare_busybox):
     with own() as engine:

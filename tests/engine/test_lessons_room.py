@@ -13,6 +13,7 @@ from drydock.lessons import bases, bundle, pack
 from drydock.lessons.bundle import BadBundle
 from drydock.lessons.room import FOLDER, TITLE, NoRoom, Room
 from drydock.registry.server import accounts
+from lyingregistry import LyingRegistry, cut_after
 from ownregistry import registry
 
 NAME = "drydock/base-of-a-room"
@@ -59,16 +60,51 @@ def test_a_folder_comes_out_as_it_went_in(address, folder, tmp_path):
     assert files(tmp_path / "there") == files(folder) and made.names == (f"{NAME}:latest",)
 
 
-def test_a_second_push_and_a_second_pull_send_no_blob(server, folder, tmp_path, monkeypatch):
-    with Room(server.address) as room:
+def test_a_second_push_and_a_second_pull_send_no_blob(folder, tmp_path):
+    with LyingRegistry() as lying, Room(lying.host) as room:
         list(room.push(bundle.opened(folder)))
         room.pull(tmp_path / "there")
-        monkeypatch.setattr(room, "_fetch", None)
-        asked, send = [], room._session.request
-        monkeypatch.setattr(room._session, "request", lambda m, u, **k: asked.append(m) or send(m, u, **k))
+        lying.calls.clear()
         list(room.push(bundle.opened(folder)))
-        assert "POST" not in asked
+        assert not lying.asked("POST", "")
         room.pull(tmp_path / "there")
+        assert not lying.asked("GET", "/blobs/")
+
+
+def test_the_folders_blobs_are_taken_from_the_images_that_were_pushed_before(folder):
+    with LyingRegistry() as lying, Room(lying.host) as room:
+        list(room.push(bundle.opened(folder)))
+        sent = [one.path.rpartition("digest=")[2] for one in lying.asked("PUT", "/uploads/")]
+    assert len(sent) == len(set(sent)) and lying.asked("POST", f"from={NAME.replace('/', '%2F')}")
+
+
+def test_a_pull_goes_on_where_one_before_was_cut(folder, tmp_path):
+    blob = max(bundle.opened(folder).blobs(), key=lambda path: path.stat().st_size)
+    with LyingRegistry() as lying:
+        with Room(lying.host) as room:
+            list(room.push(bundle.opened(folder)))
+            lying.lie("GET", blob.name, cut_after(20_000))
+            lying.lie("GET", blob.name, lambda call: call.refuse(400, "UNSUPPORTED"))
+            with pytest.raises(NoRoom, match="unsupported: no"):
+                room.pull(tmp_path / "there")
+        with Room(lying.host) as room:
+            room.pull(tmp_path / "there")
+        assert lying.asked("GET", blob.name)[-1].headers["range"] == "bytes=20000-"
+    assert files(tmp_path / "there") == files(folder)
+
+
+def test_a_blob_that_is_not_its_digests_is_refused_and_the_old_folder_stays(folder, tmp_path):
+    with LyingRegistry() as lying, Room(lying.host) as room:
+        list(room.push(bundle.opened(folder)))
+        room.pull(tmp_path / "there")
+        before = files(tmp_path / "there")
+        victim = max(bundle.opened(folder).blobs(), key=lambda path: path.stat().st_size)
+        (tmp_path / "there" / "blobs" / "sha256" / victim.name).unlink()
+        lying.lie("GET", victim.name, lambda call: call.say(200, bytes(victim.stat().st_size)), times=2)
+        with pytest.raises(NoRoom, match="is not what its name says"):
+            room.pull(tmp_path / "there")
+    del before[f"blobs/sha256/{victim.name}"]
+    assert files(tmp_path / "there") == before
 
 
 def test_the_images_can_be_pulled_by_name(server, folder):
@@ -124,6 +160,8 @@ def test_no_registry_no_images_and_no_password_are_told(folder, tmp_path, capsys
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "config"))
     with Room("localhost:1") as room, pytest.raises(NoRoom, match="drydock registry start"):
         room.pull(tmp_path / "there")
+    with pytest.raises(NoRoom, match="no address"):
+        Room("the room's")
     accounts.save(tmp_path / "passwords", "ann", accounts.entry("secret"))
     with registry() as one, Room(one.address) as room, pytest.raises(NoRoom, match="drydock images push HOST"):
         room.pull(tmp_path / "there")

@@ -8,33 +8,32 @@ Its layers carry their file names in the annotation that oras reads too. Sources
 
 from __future__ import annotations
 
-import ipaddress
+import io
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from hashlib import sha256
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
-from urllib.parse import urljoin, urlsplit
-
-import docker.auth
-import requests
-from requests.exceptions import RequestException, SSLError
+from urllib.parse import urlsplit
 
 from drydock.lessons import pack
-from drydock.lessons.bundle import CHUNK, LIST, Bundle, opened
+from drydock.lessons.bundle import LIST, Bundle, opened
 from drydock.lessons.harvest import put_in_place
+from drydock.model.reference import DOMAIN, Reference
+from drydock.registry import Descriptor, Document, NotThere, RegistryError, Repository, Settings, Unauthorized, of_user
+from drydock.registry.download import Download
+from drydock.registry.errors import Cut, InvalidManifest, Lying, Unreachable, Untrusted
+from drydock.registry.http import Http
+from drydock.registry.manifest import LARGEST, LIMIT, OCI, descriptor, document
+from drydock.registry.trust import loopback
+from drydock.registry.upload import Upload
 
 FOLDER = "drydock/lessons-folder"
 KIND = "application/vnd.drydock.lessons.v1"
 EMPTY = b"{}"
 TITLE = "org.opencontainers.image.title"
 FRONT = (LIST, "manifest.json", "index.json", "oci-layout")
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-LARGEST = 4 << 20  # bytes of a manifest or a list
-PATIENCE = 60  # s of silence
 
 NOT_REACHED = "No registry answers at {url}: {why}.\nTry: drydock registry start   on the machine that has the images"
 NOT_ENCRYPTED = (
@@ -44,8 +43,10 @@ NOT_ENCRYPTED = (
 PASSWORD = "The registry at {url} asks for a name and a password.\nTry: docker login {host}"
 REFUSED = "The registry at {url} did not do it: {why}\nTry: drydock registry status   on its machine"
 NONE_THERE = "The registry at {url} has no lesson images.\nTry: drydock images push HOST   on the machine that has them"
-WRONG = (
-    "What came from {url} is not what its name says: {what}.\nTry it again; if it stays so, ask whose registry it is"
+WRONG = "What came from {url} is not what its name says: {why}.\nTry it again; if it stays so, ask whose registry it is"
+TOLD: tuple[tuple[type[RegistryError], str], ...] = (
+    *((Untrusted, NOT_ENCRYPTED), (Unreachable, NOT_REACHED), (Cut, NOT_REACHED)),
+    *((Unauthorized, PASSWORD), (Lying, WRONG), (RegistryError, REFUSED)),
 )
 
 
@@ -54,63 +55,48 @@ class NoRoom(RuntimeError):
 
 
 class Room:
-    """A class registry, by its address: `localhost:5055`, `http://10.0.0.7:5055`, `registry.example.org`."""
+    """A class registry, by its address: `localhost:5055`, `http://10.0.0.7:5055`, `registry.example.org`.
+
+    It is asked in plain HTTP where the address says so, or is this machine's. Raises: NoRoom.
+    """
 
     def __init__(self, address: str) -> None:
-        self.host = urlsplit(address if "://" in address else f"//{address}").netloc
-        plain = address.startswith("http://") or ("://" not in address and _loopback(self.host))
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        self.host = parts.netloc
+        plain = parts.scheme == "http" or (not parts.scheme and loopback(parts.hostname or ""))
         self.url = f"{'http' if plain else 'https'}://{self.host}"
-        self._session = requests.Session()
-        self._session.trust_env = not _loopback(self.host)  # no proxy stands between a machine and itself
-        known = docker.auth.load_config().resolve_authconfig(self.host) or {}
-        if known.get("username"):
-            self._session.auth = (known["username"].encode(), known["password"].encode())
+        if not DOMAIN.fullmatch(self.host):
+            raise NoRoom(NOT_REACHED.format(url=self.url, why="this is no address"))
+        self._http, self._credentials = Http(), of_user(self.host)
 
     def __enter__(self) -> Room:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._session.close()
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     # Giving
 
     def push(self, bundle: Bundle) -> Iterator[str]:
         """Push a folder of lesson images; each value says what has just been done. Raises: NoRoom, BadBundle."""
         bundle.verify()
-        for name, manifest in _named(bundle):
-            path, _, tag = name.rpartition(":")
-            value = json.loads(manifest)
-            for row in (value["config"], *value["layers"]):
-                self._send(path, bundle.folder / pack.blob(row["digest"]), row["digest"])
-            self._manifest(path, tag, manifest)
-            yield f"{self.host}/{name}"
-        rows = [_row(bundle.folder / name, name) for name in FRONT]
-        rows += [_row(path, f"blobs/sha256/{path.name}") for path in bundle.blobs()]
-        for row in rows:
-            self._send(FOLDER, bundle.folder / row["annotations"][TITLE], row["digest"])
-        self._send(FOLDER, EMPTY, pack.digest(EMPTY))
-        self._manifest(FOLDER, "latest", _artifact(rows))
-        yield f"{self.host}/{FOLDER}, the whole folder"
-
-    def _send(self, path: str, content: Path | bytes, digest: str) -> None:
-        """Send a blob, unless the registry has it, here or in another repository of these."""
-        if self._ask("HEAD", f"/v2/{path}/blobs/{digest}", good=(200, 404)).status_code == 200:
-            return
-        begun = self._ask("POST", f"/v2/{path}/blobs/uploads/?mount={digest}", good=(201, 202))
-        if begun.status_code == 201:
-            return
-        place = urljoin(f"{self.url}/", begun.headers.get("Location", ""))
-        if urlsplit(place).netloc != self.host:
-            raise NoRoom(REFUSED.format(url=self.url, why="it sends uploads to another host"))
-        place += f"{'&' if urlsplit(place).query else '?'}digest={digest}"
-        if isinstance(content, bytes):
-            self._ask("PUT", place, data=content, good=(201,))
-        else:
-            with content.open("rb") as file:
-                self._ask("PUT", place, data=file, good=(201,))
-
-    def _manifest(self, path: str, tag: str, manifest: bytes) -> None:
-        self._ask("PUT", f"/v2/{path}/manifests/{tag}", data=manifest, headers={"Content-Type": MANIFEST}, good=(201,))
+        with self._explained():
+            has: dict[str, str] = {}
+            for name, manifest in _named(bundle):
+                path, _, tag = name.rpartition(":")
+                repository = self._repository(path, push=True)
+                for row in (manifest.json["config"], *manifest.json["layers"]):
+                    _send(repository, row, bundle.folder / pack.blob(row["digest"]), has)
+                repository.put(tag, manifest)
+                yield f"{self.host}/{name}"
+            repository = self._repository(FOLDER, push=True)
+            rows = [_row(bundle.folder, path) for path in (*map(bundle.folder.joinpath, FRONT), *bundle.blobs())]
+            artifact = _artifact(rows)
+            for row in rows:
+                _send(repository, row, bundle.folder / row["annotations"][TITLE], has)
+            _send(repository, artifact.json["config"], EMPTY, has)
+            repository.put("latest", artifact)
+            yield f"{self.host}/{FOLDER}, the whole folder"
 
     # Getting
 
@@ -119,133 +105,84 @@ class Room:
 
         Raises: NoRoom, BadBundle.
         """
-        with closing(self._ask("GET", f"/v2/{FOLDER}/manifests/latest", accept=True, good=(200, 404))) as answer:
-            if answer.status_code == 404:
-                raise NoRoom(NONE_THERE.format(url=self.url))
-            rows = self._rows(_limited(answer))
         new = into.with_name(f"{into.name}.new")  # kept where this is cut short: the next time goes on from there
-        (new / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
-        for name, digest, size in rows:
-            if not any(_is(place / name, digest) for place in (new, into)):
-                self._fetch(digest, size, new / name)
-            elif not _is(new / name, digest):
-                shutil.copyfile(into / name, new / name)
-        wanted = {name for name, _, _ in rows}
-        for path in (new / "blobs" / "sha256").iterdir():
-            if f"blobs/sha256/{path.name}" not in wanted:
+        blobs = new / "blobs" / "sha256"
+        with self._explained():
+            repository = self._repository(FOLDER)
+            files = self._files(repository)
+            blobs.mkdir(parents=True, exist_ok=True)
+            for name, blob in files.items():
+                come = new / pack.blob(blob.digest)
+                if not come.exists() and (into / name).is_file():
+                    shutil.copyfile(into / name, come)
+                Download(repository, blob, blobs).run().replace(new / name)
+        for path in blobs.iterdir():
+            if f"blobs/sha256/{path.name}" not in files:
                 path.unlink()
         opened(new).verify()
         put_in_place(new, into)
         return opened(into)
 
-    def _rows(self, manifest: bytes) -> list[tuple[str, str, int]]:
-        """Return name, digest and size of each file; a name is one of the folder's lists or the digest's own."""
+    def _files(self, repository: Repository) -> dict[str, Descriptor]:
+        """Return the folder's files; the name of each is that of one of the folder's lists, or its own digest's."""
+        found: dict[str, Descriptor] = {}
         try:
-            rows = [(r["annotations"][TITLE], r["digest"], int(r["size"])) for r in json.loads(manifest)["layers"]]
-            for name, digest, size in rows:
-                if name not in FRONT and (name != pack.blob(digest) or len(digest) != 71 or not digest[7:].isalnum()):
-                    raise ValueError(f"a file {name[:80]!r}")
-                if size < 0 or (name in FRONT and size > LARGEST):
-                    raise ValueError(f"a size of {size}")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise NoRoom(WRONG.format(url=self.url, what=f"the list of its files has {error}")) from None
-        return rows
-
-    def _fetch(self, digest: str, size: int, into: Path) -> None:
-        beside, running, come = into.with_name(f"{into.name}.part"), sha256(), 0
-        with closing(self._ask("GET", f"/v2/{FOLDER}/blobs/{digest}", good=(200,))) as answer, beside.open("wb") as out:
-            for chunk in self._heard(answer.iter_content(CHUNK)):
-                come += len(chunk)
-                if come > size:
-                    break
-                running.update(chunk)
-                out.write(chunk)
-        if (come, f"sha256:{running.hexdigest()}") != (size, digest):
-            beside.unlink()
-            raise NoRoom(WRONG.format(url=self.url, what=f"{digest[:19]} is damaged, or was cut off"))
-        beside.replace(into)
+            for row in repository.manifest("latest").json["layers"]:
+                name, blob = row["annotations"][TITLE], descriptor(row, LARGEST)
+                if name not in FRONT and name != pack.blob(blob.digest):
+                    raise InvalidManifest(f"a file {name[:80]!r}")
+                if name in FRONT and blob.size > LIMIT:
+                    raise InvalidManifest(f"a size of {blob.size}")
+                found[name] = blob
+        except NotThere:
+            raise NoRoom(NONE_THERE.format(url=self.url)) from None
+        except (InvalidManifest, KeyError, TypeError) as error:
+            raise NoRoom(WRONG.format(url=self.url, why=f"the list of its files is wrong ({error})")) from None
+        return found
 
     # Asking
 
-    def _heard(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        with self._explained():
-            yield from chunks
-
-    def _ask(self, method: str, path: str, good: tuple[int, ...], accept: bool = False, **more: Any) -> Any:
-        """Send a request and return the answer. Raises: NoRoom."""
-        if accept:
-            more["headers"] = {"Accept": MANIFEST}
-        with self._explained():
-            url, follow = urljoin(self.url, path), method == "GET"
-            answer = self._session.request(method, url, timeout=PATIENCE, stream=follow, allow_redirects=follow, **more)
-        if answer.status_code in good:
-            return answer
-        with closing(answer):
-            if answer.status_code in (401, 403):
-                raise NoRoom(PASSWORD.format(url=self.url, host=self.host))
-            said = _limited(answer)[:300].decode(errors="replace")
-            raise NoRoom(REFUSED.format(url=self.url, why=f"{answer.status_code} {said}"))
+    def _repository(self, path: str, push: bool = False) -> Repository:
+        where = Reference(self.host, path)
+        return Repository(where, self._credentials, Settings(root=self.url), push=push, http=self._http)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
+        """Tell what goes wrong as it is in a class: of the client's own words, those that say what, not what to try."""
         try:
             yield
-        except SSLError as error:
-            raise NoRoom(NOT_ENCRYPTED.format(url=self.url, host=self.host, why=str(error)[:200])) from None
-        except (RequestException, OSError) as error:
-            why = str(getattr(error.args[0], "reason", error) if error.args else error)[:200]
-            raise NoRoom(NOT_REACHED.format(url=self.url, why=why)) from None
+        except RegistryError as error:
+            text = next(text for kind, text in TOLD if isinstance(error, kind))
+            why = str(error).partition(". ")[0]
+            raise NoRoom(text.format(url=self.url, host=self.host, why=why)) from None
 
 
-def _named(bundle: Bundle) -> Iterator[tuple[str, bytes]]:
+def _send(to: Repository, row: object, content: Path | bytes, has: dict[str, str]) -> None:
+    """Send a blob, unless the registry has it, there or in another repository (`has`: digest -> path) of these."""
+    blob = descriptor(row, LARGEST)
+    if to.size_of(blob.digest) is None and (location := to.begin(blob.digest, has.get(blob.digest, ""))):
+        Upload(to, blob, lambda: content.open("rb") if isinstance(content, Path) else io.BytesIO(content)).run(
+            location=location
+        )
+    has[blob.digest] = to.path
+
+
+def _named(bundle: Bundle) -> Iterator[tuple[str, Document]]:
     """Go through the names of a folder's images with their manifests."""
     for row in json.loads((bundle.folder / "index.json").read_bytes())["manifests"]:
         name = row["annotations"][pack.TAGGED].removeprefix("docker.io/")
-        yield name, (bundle.folder / pack.blob(row["digest"])).read_bytes()
+        yield name, document((bundle.folder / pack.blob(row["digest"])).read_bytes(), OCI)
 
 
-def _row(path: Path, name: str) -> dict[str, Any]:
-    digest = f"sha256:{path.name}" if name.startswith("blobs/") else pack.digest(path.read_bytes())
+def _row(folder: Path, path: Path) -> dict[str, Any]:
+    name = path.relative_to(folder).as_posix()
+    digest = pack.digest(path.read_bytes()) if name in FRONT else f"sha256:{path.name}"
     kind = "application/octet-stream"
     return {"mediaType": kind, "digest": digest, "size": path.stat().st_size, "annotations": {TITLE: name}}
 
 
-def _artifact(rows: list[dict[str, Any]]) -> bytes:
+def _artifact(rows: list[dict[str, Any]]) -> Document:
     """Return the manifest of an artifact that is a folder of files."""
     empty = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": pack.digest(EMPTY), "size": len(EMPTY)}
-    kinds = {"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": KIND}
-    return json.dumps(kinds | {"config": empty, "layers": rows}).encode()
-
-
-def _is(path: Path, digest: str) -> bool:
-    """Return True where a file has this digest."""
-    if not path.is_file():
-        return False
-    running = sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            running.update(chunk)
-    return f"sha256:{running.hexdigest()}" == digest
-
-
-def _limited(answer: Any) -> bytes:
-    """Return an answer that is no larger than it may be, or the beginning of it."""
-    data = b""
-    for chunk in answer.iter_content(1 << 16):
-        data += chunk
-        if len(data) > LARGEST:
-            break
-    return data[:LARGEST]
-
-
-def _loopback(host: str) -> bool:
-    """Return True where a host is this machine.
-
-    >>> _loopback("localhost:5055"), _loopback("127.0.0.1:5055"), _loopback("[::1]:5055"), _loopback("10.0.0.7:5055")
-    (True, True, True, False)
-    """
-    name = urlsplit(f"//{host}").hostname or ""
-    try:
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+    kinds = {"schemaVersion": 2, "mediaType": OCI, "artifactType": KIND}
+    return document(json.dumps(kinds | {"config": empty, "layers": rows}).encode(), OCI)

@@ -44,7 +44,11 @@ class TooManyRequests(RegistryError):
 
 
 class Unreachable(RegistryError):
-    """Nobody answers: no network, no such host, nothing listening, a certificate that nobody vouches for."""
+    """Nobody answers, or nobody that can be used: no network, no such host, nothing listening."""
+
+
+class Untrusted(Unreachable):
+    """Who answers speaks no TLS, or shows a certificate that nobody vouches for."""
 
 
 class Cut(RegistryError):

@@ -38,6 +38,7 @@ class Settings:
 
     insecure: tuple[str, ...] = ()
     mirrors: tuple[str, ...] = ()
+    root: str = ""  # an address given with its scheme: nothing else is asked
 
     @classmethod
     def read(cls, home: Path | None = None) -> Settings:
@@ -53,7 +54,8 @@ class Settings:
         lists = [said.get(key, []) if isinstance(said, dict) else None for key in ("insecure-registries", MIRRORS)]
         if not all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists):
             raise RegistryError(BAD_SETTINGS.format(path=path, why="both settings are lists of texts"))
-        return cls(*(tuple(one) for one in lists if one is not None))
+        insecure, mirrors = (tuple(one) for one in lists if one is not None)
+        return cls(insecure, mirrors)
 
     def is_insecure(self, domain: str) -> bool:
         """Return whether plain HTTP will do: on this machine, and where the user says so.
@@ -76,7 +78,11 @@ class Settings:
         ('https://mirror.example.org',)
         >>> Settings().endpoints("localhost:5055")[0].roots
         ('http://localhost:5055', 'https://localhost:5055')
+        >>> Settings(root="http://10.0.0.7:5055").endpoints("10.0.0.7:5055")[0].roots
+        ('http://10.0.0.7:5055',)
         """
+        if self.root:
+            return [Endpoint((self.root,), insecure=self.root.startswith("http:"))]
         found = [self._mirror(url) for url in self.mirrors] if domain == "docker.io" and not push else []
         where = HUB if domain == "docker.io" else domain
         if not self.is_insecure(domain):

@@ -10,7 +10,8 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from functools import partial
+from typing import ParamSpec, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from drydock.model.reference import Reference
@@ -30,6 +31,7 @@ from drydock.registry.mirrors import Settings
 from drydock.registry.persist import persist
 from drydock.registry.place import Place, connect
 
+P = ParamSpec("P")
 T = TypeVar("T")
 TAGS_LIMIT = 4 << 20  # bytes of one page of tags
 PAGES = 1000
@@ -78,7 +80,7 @@ class Repository:
         An answer to HEAD has no words: what is missing is told by the GET that follows.
         """
         try:
-            answer = self.ask("HEAD", f"manifests/{tag}", {"Accept": ACCEPT})
+            answer = self._persist(self.ask, "HEAD", f"manifests/{tag}", {"Accept": ACCEPT})
         except NotThere:
             return ""
         answer.done()
@@ -89,7 +91,7 @@ class Repository:
         """Return the manifest of a tag or digest; one asked for by digest is verified. Raises: NotThere, Lying."""
 
         def get() -> Document:
-            answer = self.once("GET", f"manifests/{tag}", {"Accept": ACCEPT})
+            answer = self.ask("GET", f"manifests/{tag}", {"Accept": ACCEPT})
             kind = answer.headers.get("Content-Type") or ""
             return manifests.document(answer.small(LIMIT), kind, tag if ":" in tag else "", self.domain)
 
@@ -116,7 +118,7 @@ class Repository:
         """Return a small blob, verified. Raises: NotThere, Lying."""
 
         def get() -> bytes:
-            return self.once("GET", f"blobs/{digest}").small(limit)
+            return self.ask("GET", f"blobs/{digest}").small(limit)
 
         raw = self._persist(get)
         if "sha256:" + hashlib.sha256(raw).hexdigest() != digest:
@@ -127,7 +129,7 @@ class Repository:
     def blob(self, digest: str, start: int = 0) -> Iterator[Answer]:
         """Open a blob as a stream, not verified: who reads it hashes it. Its status is 206 where `start` was heeded."""
         headers = {"Range": f"bytes={start}-"} if start else {}
-        answer = self.once("GET", f"blobs/{digest}", headers)
+        answer = self.ask("GET", f"blobs/{digest}", headers)
         try:
             yield answer
         finally:
@@ -136,7 +138,7 @@ class Repository:
     def size_of(self, digest: str) -> int | None:
         """Return a blob's bytes, None where the repository does not have it."""
         try:
-            answer = self.ask("HEAD", f"blobs/{digest}")
+            answer = self._persist(self.ask, "HEAD", f"blobs/{digest}")
         except NotThere:
             return None
         answer.done()
@@ -148,7 +150,7 @@ class Repository:
         found: list[str] = []
         path = "tags/list"
         for _ in range(PAGES):
-            answer = self.ask("GET", path)
+            answer = self._persist(self.ask, "GET", path)
             link, raw = answer.headers.get("Link") or "", answer.small(TAGS_LIMIT)
             try:
                 page = json.loads(raw).get("tags") or []
@@ -165,14 +167,14 @@ class Repository:
     def put(self, tag: str, document: Document) -> str:
         """Write a manifest under a tag and return its digest."""
         headers = {"Content-Type": document.media_type}
-        self.ask("PUT", f"manifests/{tag}", headers, document.raw).done()
+        self._persist(self.ask, "PUT", f"manifests/{tag}", headers, document.raw).done()
         return document.digest
 
     def begin(self, digest: str = "", source: str = "") -> str:
         """Begin an upload and return where it goes; "" where the registry mounted the blob from `source` instead."""
         query = f"?{urlencode({'mount': digest, 'from': source})}" if source else ""
         more = [scope(source, "pull")] if source else []
-        answer = self.ask("POST", f"blobs/uploads/{query}", scopes=more)
+        answer = self._persist(self.ask, "POST", f"blobs/uploads/{query}", scopes=more)
         answer.done()
         return "" if answer.status == 201 and source else self.location(answer)
 
@@ -196,28 +198,17 @@ class Repository:
         body: Body | None = None,
         scopes: Sequence[str] = (),
     ) -> Answer:
-        """Send a request, again where that may help, and return an answer that is no error."""
-        return self._persist(lambda: self.once(method, path, headers, body, scopes))
-
-    def once(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str] | None = None,
-        body: Body | None = None,
-        scopes: Sequence[str] = (),
-    ) -> Answer:
-        """Send a request once; `path` is below the repository, or a whole address."""
+        """Send a request, once, and return an answer that is no error; `path` may be a whole address, too."""
         place = self.place()
         url = path if "://" in path else f"{place.root}/v2/{quote(self.path)}/{path}"
         return place.send(method, url, headers or {}, body, [scope(self.path, *self._actions), *scopes])
 
-    def _persist(self, attempt: Callable[[], T]) -> T:
-        """Try again; where a mirror has no answer, ask the next address."""
+    def _persist(self, attempt: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+        """Return what an attempt returns, again where that may help, and where a mirror has no answer, at the next."""
         while True:
             at = self.at
             try:
-                return persist(self.http, attempt)
+                return persist(self.http, partial(attempt, *args, **more))
             except RegistryError:
                 if not self.turn(at):
                     raise

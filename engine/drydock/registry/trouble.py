@@ -7,7 +7,7 @@ import socket
 import ssl
 from urllib.parse import urlsplit
 
-from drydock.registry.errors import Cut, RegistryError, Unreachable, brief
+from drydock.registry.errors import Cut, RegistryError, Unreachable, Untrusted, brief
 from drydock.registry.trust import loopback
 
 VERBS = {"GET": "Get", "HEAD": "Head", "POST": "Post", "PUT": "Put", "PATCH": "Patch", "DELETE": "Delete"}
@@ -35,9 +35,9 @@ def explained(method: str, url: str, error: Exception, connected: bool) -> Regis
     begin = f'{VERBS.get(method, method)} "{parts.scheme}://{host}{parts.path}": '
     if isinstance(error, ssl.SSLCertVerificationError):
         why = brief(error.verify_message or "unknown authority")
-        return Unreachable(f"{begin}x509: {why}. {NOT_TRUSTED.format(host=host)}")
+        return Untrusted(f"{begin}x509: {why}. {NOT_TRUSTED.format(host=host)}")
     if isinstance(error, ssl.SSLError) and "WRONG_VERSION" in str(error.reason or ""):
-        return Unreachable(f"{begin}http: server gave HTTP response to HTTPS client. {PLAIN.format(host=host)}")
+        return Untrusted(f"{begin}http: server gave HTTP response to HTTPS client. {PLAIN.format(host=host)}")
     if isinstance(error, ssl.SSLError):
         return Cut(f"{begin}tls: {brief(str(error.reason or error))}")
     if isinstance(error, socket.gaierror):

@@ -49,7 +49,7 @@ class Upload:
             answer.done()
             self.location = self.repository.location(answer)
         try:
-            self.repository.once("PUT", self._final()).done()
+            self.repository.ask("PUT", self._final()).done()
         except RegistryError as error:
             if error.code != "DIGEST_INVALID":
                 raise
@@ -59,7 +59,7 @@ class Upload:
     def _reached(self) -> int:
         """Ask how many bytes the registry has; begin anew where it has forgotten the upload."""
         try:
-            answer = self.repository.once("GET", self.location)
+            answer = self.repository.ask("GET", self.location)
         except NotThere:
             self.location = self.repository.begin()
             return 0
@@ -79,7 +79,7 @@ class Upload:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(self.blob.size - start)}
         if start:
             headers["Content-Range"] = f"{start}-{self.blob.size - 1}"
-        return self.repository.once(method, url, headers, lambda: self._pieces(start, tell))
+        return self.repository.ask(method, url, headers, lambda: self._pieces(start, tell))
 
     def _pieces(self, start: int, tell: Progress) -> Iterator[bytes]:
         """Go through the blob's bytes, from one on."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from drydock.engine.errors import BadParameter, EngineError
 from drydock.engine.images import platforms
-from drydock.engine.images.catalogue import parse
+from drydock.engine.images.names import parse
 
 FALSE = ("", "0", "no", "false", "none")
 Query = Mapping[str, Sequence[str]]

@@ -20,7 +20,7 @@ from drydock.engine.distribution.push import Push
 from drydock.engine.distribution.relay import Message, Relay, status
 from drydock.engine.errors import BadParameter, EngineError, Forbidden
 from drydock.engine.images import Catalogue
-from drydock.engine.images.catalogue import parse
+from drydock.engine.images.names import parse
 from drydock.engine.snapshots.disk import writing
 from drydock.model.reference import Reference
 from drydock.registry.credentials import HUB, Credentials

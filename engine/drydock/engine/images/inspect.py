@@ -8,8 +8,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from drydock.engine.images.catalogue import Catalogue, NoSuchImage, Record
+from drydock.engine.images.catalogue import Catalogue, NoSuchImage
 from drydock.engine.images.config import full
+from drydock.engine.images.record import Record
 
 NEVER = "0001-01-01T00:00:00Z"
 

@@ -12,8 +12,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from drydock.engine.images.catalogue import Catalogue, Record
+from drydock.engine.images.catalogue import Catalogue
 from drydock.engine.images.progress import bar
+from drydock.engine.images.record import Record
 from drydock.engine.snapshots.layers import Readable
 from drydock.model.reference import InvalidReference, Reference
 from drydock.read.assemble import BLOB, here

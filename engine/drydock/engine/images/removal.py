@@ -14,7 +14,8 @@ from drydock.engine.errors import Conflict, NotFound
 from drydock.model.reference import Reference
 
 if TYPE_CHECKING:
-    from drydock.engine.images.catalogue import Catalogue, Record
+    from drydock.engine.images.catalogue import Catalogue
+    from drydock.engine.images.record import Record
 
 Users = Callable[[str], Sequence[tuple[str, bool]]]  # image ID -> (container ID, whether it runs)
 Rows = list[dict[str, str]]

@@ -12,7 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from drydock.engine.errors import BadParameter
-from drydock.engine.images.catalogue import Catalogue, NoSuchImage, Record, parse, shown
+from drydock.engine.images.catalogue import Catalogue, NoSuchImage
+from drydock.engine.images.names import parse, shown
+from drydock.engine.images.record import Record
 from drydock.engine.snapshots import tarwriter
 from drydock.model.layer import Entry
 from drydock.model.reference import Reference

@@ -61,16 +61,6 @@ def make_folder(snapshot: Snapshot, path: str) -> None:
         snapshot.write(missing)
 
 
-def comes_back(one: Container) -> bool:
-    """Return whether a container that does not run starts with the engine (moby/restartmanager, ShouldRestart)."""
-    policy = (one.host_config.get("RestartPolicy") or {}).get("Name")
-    if one.now.Status == "created" or one.host_config.get("AutoRemove"):
-        return False
-    if policy == "on-failure":
-        return bool(one.now.ExitCode)
-    return policy == "always" or (policy == "unless-stopped" and not one.stopped_by_hand)
-
-
 class Containers:
     """All containers of one engine."""
 
@@ -234,7 +224,7 @@ class Containers:
             with suppress(EngineError):
                 if one.now.Running or one.now.Restarting:
                     self._killed(one)
-                if comes_back(one):
+                if one.comes_back:
                     one.start()
 
     def _killed(self, one: Container) -> None:

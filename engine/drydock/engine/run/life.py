@@ -1,6 +1,6 @@
-"""A container's life: start, end, restart, signals, pause, and who waits for what.
+"""A container's life: start, end, and start again.
 
-Source: moby v20.10 daemon/{start,stop,kill,restart,pause,wait,monitor}.go, restartmanager/restartmanager.go.
+Source: moby v20.10 daemon/{start,restart,monitor}.go.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from drydock.engine.run.accounts import Accounts
 from drydock.engine.run.health import Monitor
 from drydock.engine.run.names import Place
 from drydock.engine.run.output import Output
+from drydock.engine.run.program import Program
+from drydock.engine.run.restarts import RestartPolicy
 from drydock.engine.run.sandbox import Running
 from drydock.engine.run.spec import Process
-from drydock.engine.run.state import State
 from drydock.engine.run.stdio import Input, Stdio
 from drydock.engine.run.steps import root_of
 from drydock.engine.snapshots.journal import Journal
@@ -27,62 +28,25 @@ from drydock.engine.snapshots.snapshot import Snapshot, merged
 
 if TYPE_CHECKING:
     from drydock.engine.run.container import Container
-    from drydock.engine.run.containers import Containers
-
-NOT_RUNNING = "Container {id} is not running"
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0  # s between restarts; doubled each time (moby/restartmanager)
 
 
-class Waiter:
-    """Waits for a container's end, from the moment it was made."""
+class Life(Program):
+    """What becomes of a container's program; what the container is, its subclass knows."""
 
-    def __init__(self, container: Life, condition: str) -> None:
-        self.container, self.condition, self.ends = container, condition, container.ends
-
-    def result(self, timeout: float) -> int | None:
-        """Return the exit code, or None where the time is over first."""
-        c = self.container
-        with c.changed:
-            c.changed.wait_for(self._met, timeout)
-            return c.now.ExitCode if self._met() else None
-
-    def _met(self) -> bool:
-        c = self.container
-        if self.condition == "removed":
-            return c.removed
-        if self.condition == "next-exit":
-            return c.ends > self.ends or c.removed
-        return not c.now.Running or c.removed
-
-
-class Life:
-    """What happens to a container's program; what the container is, its subclass knows."""
-
-    house: Containers
     folder: Path
-    id: str
-    name: str
-    image_name: str
     path: str
     args: list[str]
-    config: dict[str, Any]
     host_config: dict[str, Any]
     mounts: list[dict[str, Any]]
-    now: State
     output: Output
     kept_journal: Journal
     restart_count: int
-    stopped_by_hand: bool
-    removed: bool  # gone, and everybody was told
     leaving: bool  # on its way out: it is not written down any more
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()  # one change of state at a time
-        self.changed = threading.Condition()
-        self.ends = 0
+        super().__init__()
         self.typed = self._input()
         self.monitor: Monitor | None = None
-        self.running_now: Running | None = None
         self.stdio: Stdio | None = None
         self.place = Place()
         self.coming_back = False  # `docker restart` is between stop and start: --rm does not count
@@ -91,21 +55,6 @@ class Life:
     def snapshot(self) -> Snapshot:
         """Its file system."""
         return self.house.snapshots.get(self.id)
-
-    @property
-    def running(self) -> bool:
-        """True from start to end, paused or not."""
-        return self.now.Running
-
-    @property
-    def paused(self) -> bool:
-        """True while all its processes are stopped."""
-        return self.now.Paused
-
-    @property
-    def tty(self) -> bool:
-        """True where its program has a terminal."""
-        return bool(self.config.get("Tty"))
 
     def environment(self) -> list[str]:
         """Return the environment that its programs find."""
@@ -117,16 +66,6 @@ class Life:
     def private(self) -> Path:
         """The folder of what the engine writes for its /etc, while it runs."""
         return self.folder / "private"
-
-    def save(self) -> None:
-        """Write down what must outlive the engine."""
-        raise NotImplementedError
-
-    def tell(self, action: str, **attributes: str) -> None:
-        """Tell what happened."""
-        labels = self.config.get("Labels") or {}
-        known = {**labels, "image": self.image_name, "name": self.name, **attributes}
-        self.house.emit("container", action, self.id, known)
 
     def remove(self, force: bool = False, volumes: bool = False) -> list[str]:
         """Remove it."""
@@ -227,7 +166,9 @@ class Life:
         if self.monitor:
             self.monitor.stop()
         self.kept_journal = merged(self.kept_journal, running.journal())
-        again, stays = self._restarts(code), self.coming_back or not self.host_config.get("AutoRemove")
+        over = self.stopped_by_hand or self.house.closing
+        again = not over and self.policy.restarts(code, self.restart_count)
+        stays = self.coming_back or not self.host_config.get("AutoRemove")
         with self.changed:
             self.running_now, self.stdio = None, None
             self.typed = self._input()
@@ -243,67 +184,28 @@ class Life:
             with suppress(EngineError):
                 self.house.forget_volumes(self.remove(force=True, volumes=True))
 
-    def _restarts(self, code: int) -> bool:
-        policy = self.host_config.get("RestartPolicy") or {}
-        name, most = policy.get("Name", "no"), policy.get("MaximumRetryCount") or 0
-        if self.stopped_by_hand or self.house.closing or name in ("", "no"):
+    # Again
+
+    @property
+    def policy(self) -> RestartPolicy:
+        """When it starts again by itself."""
+        return RestartPolicy.of(self.host_config)
+
+    @property
+    def comes_back(self) -> bool:
+        """True where it does not run, and starts with the engine."""
+        if self.now.Status == "created" or self.host_config.get("AutoRemove"):
             return False
-        return name != "on-failure" or (code != 0 and (not most or self.restart_count < most))
+        return self.policy.restarts(self.now.ExitCode, self.restart_count, self.stopped_by_hand)
 
     def _again(self) -> None:
-        time.sleep(min(FIRST_PAUSE * 2**self.restart_count, LONGEST_PAUSE))
+        time.sleep(self.policy.pause(self.restart_count))
         with self.lock:
             if self.leaving or self.stopped_by_hand or self.house.closing or not self.now.Restarting:
                 return
             self.restart_count += 1
             with suppress(EngineError):
                 self._start()
-
-    # Signals
-
-    def stop(self, timeout: int | None = None) -> None:
-        """Ask it to end; after `timeout` seconds kill it."""
-        if not self.running:
-            raise NotModified("")
-        self._stop(timeout)
-        self.tell("stop")
-
-    def _stop(self, timeout: int | None) -> None:
-        self.stopped_by_hand = True
-        if self.now.Restarting:
-            with self.changed:
-                self.now.exited(self.now.ExitCode)
-                self.changed.notify_all()
-            return self.save()
-        if self.paused:
-            self.unpause()
-        number = settled.number(self.config.get("StopSignal") or "TERM")
-        seconds = timeout if timeout is not None else self.config.get("StopTimeout") or 10
-        self._signal(number)
-        waiting = Waiter(self, "not-running")
-        if waiting.result(seconds if seconds >= 0 else 10**6) is None:
-            self._signal(9)
-            waiting.result(60)
-
-    def kill(self, signal: str | int = "KILL") -> None:
-        """Send it a signal; after SIGKILL, return once it has ended."""
-        number = settled.number(signal)
-        if not self.running:
-            raise Conflict(f"Cannot kill container: {self.name}: {NOT_RUNNING.format(id=self.id)}")
-        if number == settled.number(self.config.get("StopSignal") or "TERM") or number == 9:
-            self.stopped_by_hand = True
-        if number == 9 and self.paused:
-            self.unpause()
-        waiting = Waiter(self, "not-running")
-        self._signal(number)
-        if number == 9:
-            waiting.result(60)
-
-    def _signal(self, number: int) -> None:
-        running = self.running_now
-        if running:
-            running.kill(number)
-            self.tell("kill", signal=str(number))
 
     def restart(self, timeout: int | None = None) -> None:
         """Stop it where it runs, then start it."""
@@ -318,56 +220,3 @@ class Life:
             self.stopped_by_hand = False
             self._start()
         self.tell("restart")
-
-    def pause(self) -> None:
-        """Stop all its processes where they are."""
-        with self.lock:
-            running = self.process_tree()
-            if self.paused:
-                raise Conflict(f"Container {self.id} is already paused")
-            running.pause()
-            self.now.Paused, self.now.Status = True, "paused"
-            self.save()
-        self.tell("pause")
-
-    def unpause(self) -> None:
-        """Let them go on."""
-        with self.lock:
-            if not self.paused or not self.running_now:
-                raise Conflict(f"Container {self.id} is not paused")
-            self.running_now.unpause()
-            self.now.Paused, self.now.Status = False, "running"
-            self.save()
-        self.tell("unpause")
-
-    def process_tree(self) -> Running:
-        """Return what runs.
-
-        Raises: Conflict where nothing does.
-        """
-        running = self.running_now
-        if not self.running or running is None:
-            raise Conflict(NOT_RUNNING.format(id=self.id))
-        return running
-
-    def waiter(self, condition: str = "not-running") -> Waiter:
-        """Return what waits for its end from now on."""
-        return Waiter(self, condition)
-
-    def end_with_engine(self, seconds: int) -> None:
-        """Stop it because the engine stops: for its restart policy nobody stopped it."""
-        before = self.stopped_by_hand
-        with suppress(EngineError):
-            self._stop(seconds)
-        self.stopped_by_hand = before
-        self.save()
-
-    def end_now(self) -> None:
-        self.stopped_by_hand = True
-        if self.now.Restarting:
-            return
-        if self.paused:
-            self.unpause()
-        waiting = Waiter(self, "not-running")
-        self._signal(9)
-        waiting.result(60)

@@ -54,8 +54,8 @@ PLANTED = {
     "an old time": (
         "$ docker build -q -t conf-x . >/dev/null\n% layers conf-x",
         "",
-        "RUN touch -d 2020-01-01 /f\n",
-        "RUN touch -d 2020-01-02 /f\n",
+        "RUN touch -d '2020-01-01 00:00' /f\n",
+        "RUN touch -d '2020-01-02 00:00' /f\n",
     ),
     "one byte": (
         "$ docker build -q -t conf-x . >/dev/null\n% layers conf-x",

@@ -30,6 +30,7 @@ RULES = [
     (re.compile(r"\bsize: \d+$", re.MULTILINE), "size: <bytes>"),  # of a manifest: how well its layers are compressed
     (re.compile(r"   +"), "   "),  # columns
 ]
+UNUSED = re.compile(r"(?<=build-args \[)[^\]]*(?=\] were not consumed)")  # dockerd has them in a Go map's order: any
 ID = re.compile(r"(?<!file:)(?<!dir:)(?<!multi:)(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{12})(?![0-9a-f])")
 
 
@@ -45,6 +46,7 @@ def normal(text: str, names: Mapping[str, str] | None = None) -> str:
     text = "\n".join(_line(line) for line in lines if not CLIENT.match(line.removeprefix("! ")))
     for pattern, what in RULES:
         text = pattern.sub(what, text)
+    text = UNUSED.sub(lambda match: " ".join(sorted(match[0].split())), text)
     return _numbered(text)
 
 

@@ -30,6 +30,7 @@ sed -n 's/^ *\\([^:|]*\\):.*/\\1/p' /proc/net/dev | tr '\\n' ' '; echo
 sed -n 's/^PRETTY_NAME="*\\([^"]*\\)"*/\\1/p' /etc/os-release
 ls -l /proc/self/ns | sed -n 's/.* \\([a-z]*\\) -> \\(.*\\)/\\1 \\2/p'"""
 HEAD = ("", "files of", "processes", "own number", "network", "host name", "kernel")
+FEW = 8  # processes of a lesson's container
 FILL = ["dd", "if=/dev/zero", "of=/dev/null", "count=1"]
 KILLED = "{size} MB in one piece, {limit}: killed at once (exit code {code}, OOMKilled: {oom})."
 WHOLE = "{size} MB in one piece, {limit}: it got all of them (exit code 0)."
@@ -174,14 +175,17 @@ def sides(container: Any) -> str:
         raise NoContainer(GONE.format(name=container.name)) from None
     except APIError as error:
         inner = str(error.explanation)
-    rows = ["inside the container, `ps` says:", *(f"  {shown(line)}" for line in inner.splitlines()[:8])]
     status = _text(f"/proc/{pid}/status") if pid else ""
+    command = _text(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
+    lines = inner.splitlines()
+    if len(lines) > FEW:  # it sees the machine's processes, which are nobody's business here
+        lines = [*(line for line in lines if command and command in line), f"and {len(lines)} lines: the machine's all"]
+    rows = ["inside the container, `ps` says:", *(f"  {shown(line)[:90]}" for line in lines)]
     numbers = status.partition("NSpid:")[2].partition("\n")[0].split()
     if not numbers:
         return "\n".join(
             [*rows, f"outside, its engine calls it {pid}; the engine is on another machine than this notebook."]
         )
-    command = _text(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
     rows += [f"outside, this notebook finds in /proc/{pid}:", f"  {pid:5}  {shown(command)[:60]}"]
     if len(numbers) > 1:
         rows.append(f"one process with two numbers: {' outside, '.join([numbers[0], numbers[-1]])} inside")

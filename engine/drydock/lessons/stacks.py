@@ -100,6 +100,20 @@ def machine(boot: qemu.Boot | None = None) -> Stack:
     return Stack("vm", strata, start, memory, image, own)
 
 
+def booted(*commands: str) -> qemu.Boot | None:
+    """Boot a small virtual machine, run the commands in it, print what they said, and return what it showed.
+
+    Where none can be booted, why not is printed, with what to try, and None returned: its figures are then cited.
+    """
+    try:
+        boot = qemu.boot(*commands)
+    except qemu.NoMachine as why:
+        print(why)
+        return None
+    print(boot.picture())
+    return boot
+
+
 def today() -> str:
     """Return the day as figures carry it."""
     return f"{date.today():%-d %b %Y}" if os.name != "nt" else f"{date.today()}"

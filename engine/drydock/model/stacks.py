@@ -166,9 +166,9 @@ NEEDS = (
     Need("another kernel version than the machine's", True, False, "All containers of a machine use its one kernel."),
     Need("Ubuntu's files on a Debian machine", True, True, "A distribution is files; both kernels are Linux."),
     Need("survive a crash of the program's kernel", True, False, "A guest's kernel takes only its own VM with it."),
-    Need("run a stranger's program", True, False,
-         "Both fence it in. But one bug in the shared kernel opens a container; a VM needs one in the hypervisor, "
-         "which is smaller. Clouds put strangers into VMs, and containers into those."),
+    Need("keep a stranger's program away from my kernel", True, False,
+         "A container's program calls your kernel itself; a VM's calls its own, and reaches yours only through the "
+         "hypervisor, which is smaller. Clouds put strangers into VMs, and containers into those."),
     Need("see its processes with the machine's own tools", False, True, "A container's processes are the machine's."),
     Need("the same files on the laptop and on the server", True, True, "Both have images. A container's is smaller."),
     Need("be ready within a second", None, None, "A container starts a process. A VM boots a kernel first.", "second"),

@@ -23,9 +23,10 @@ from drydock.lessons import machine
 
 PROGRAM = "qemu-system-x86_64"
 KERNEL = "DRYDOCK_KERNEL"  # a kernel to boot, where /boot has none that may be read
+BOOT = Path("/boot")
 MEMORY = 128 << 20  # bytes that the guest gets
 PATIENCE = 60.0  # s until the guest must have spoken
-KVM_PATIENCE = 8.0  # s: with KVM a guest speaks within two; one that does not never will
+KVM_PATIENCE = 5.0  # s: with KVM a guest speaks within two; one that does not never will
 LARGEST = 64 << 10  # bytes of what a guest says
 UP, DONE = "drydock: up", "drydock: done"
 # The guest ends by itself, too, should nobody listen any more.
@@ -90,7 +91,7 @@ class Boot:
 def kernel() -> Path:
     """Return a kernel that may be booted and read. Raises: NoMachine."""
     named = os.environ.get(KERNEL)
-    found = [Path(named)] if named else sorted(Path("/boot").glob("vmlinuz-*"), key=_version, reverse=True)
+    found = [Path(named)] if named else sorted(BOOT.glob("vmlinuz-*"), key=_version, reverse=True)
     for path in found:
         if path.is_file() and os.access(path, os.R_OK):
             return path

@@ -11,7 +11,7 @@ import os
 import platform
 import statistics
 import time
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -133,9 +133,13 @@ def started(client: docker.DockerClient, image: str, command: list[str], lesson:
 def _until_first_word(client: docker.DockerClient, image: str, lesson: str) -> float:
     """Return the seconds from the order to make a container until its program's first word is here."""
     begun = time.monotonic()
-    with started(client, image, ["echo", "up"], lesson) as one, closing(one.logs(stream=True, follow=True)) as said:
+    with started(client, image, ["echo", "up"], lesson) as one:
+        said = one.logs(stream=True, follow=True)
         next(said)
-        return time.monotonic() - begun
+        seconds = time.monotonic() - begun
+        for _ in said:  # to its end: docker-py leaves the connection of a stream that is closed early to chance
+            pass
+        return seconds
 
 
 def _one_more(client: docker.DockerClient, image: str, lesson: str) -> tuple[int, str, int]:

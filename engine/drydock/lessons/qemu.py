@@ -13,11 +13,11 @@ import selectors
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from drydock.lessons import machine
 
@@ -158,30 +158,33 @@ def boot(*commands: str, accelerator: str = "", patience: float = PATIENCE) -> B
     qemu, image = program(), kernel()
     packed = files(commands)
     first = accelerator or ("kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) and _Kvm.works else "tcg")
-    with tempfile.NamedTemporaryFile(prefix="drydock-initramfs-") as disk:
-        disk.write(packed)
-        disk.flush()
+    disk = os.memfd_create("initramfs")  # in memory: a kernel that is killed leaves no file behind
+    try:
+        os.write(disk, packed)
         order = [qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-m", f"{MEMORY >> 20}M"]
-        order += ["-kernel", str(image), "-initrd", disk.name, "-append", "console=ttyS0 quiet panic=-1"]
+        order += ["-kernel", str(image), "-initrd", f"/proc/self/fd/{disk}", "-append", "console=ttyS0 quiet panic=-1"]
         order += ["-serial", "stdio"]
         if first == "kvm":
             try:
-                return _run([*order, "-accel", "kvm"], first, min(patience, KVM_PATIENCE), image, packed)
+                return _run([*order, "-accel", "kvm"], disk, min(patience, KVM_PATIENCE), image)
             except NoMachine:
                 if accelerator:
                     raise
                 _Kvm.works = False  # a machine inside a cloud's machine often has a KVM that cannot boot anything
-        return _run([*order, "-accel", "tcg,tb-size=32"], "tcg", patience, image, packed)
+        return _run([*order, "-accel", "tcg,tb-size=32"], disk, patience, image)
+    finally:
+        os.close(disk)
 
 
 class _Kvm:
     works = True  # until it did not
 
 
-def _run(order: list[str], accelerator: str, patience: float, image: Path, packed: bytes) -> Boot:
+def _run(order: list[str], disk: int, patience: float, image: Path) -> Boot:
     begun = time.monotonic()
     tied = [sys.executable, "-I", "-S", "-c", TIED, str(os.getpid()), *order]
-    guest = subprocess.Popen(tied, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    guest = subprocess.Popen(tied, pass_fds=[disk], **pipes)
     try:
         before, after = _until(guest, UP, begun + patience)
         seconds = time.monotonic() - begun
@@ -196,15 +199,9 @@ def _run(order: list[str], accelerator: str, patience: float, image: Path, packe
     finally:  # at an interrupt, too
         guest.kill()
         guest.communicate()
-    return Boot(
-        seconds,
-        memory,
-        accelerator,
-        before.split()[-1] if before.split() else "",
-        said,
-        image.stat().st_size,
-        len(packed),
-    )
+    release = before.split()[-1] if before.split() else ""
+    accelerator = order[-1].partition(",")[0]
+    return Boot(seconds, memory, accelerator, release, said, image.stat().st_size, os.fstat(disk).st_size)
 
 
 def _until(guest: subprocess.Popen[bytes], word: str, deadline: float, said: str = "") -> tuple[str, str]:

@@ -16,7 +16,7 @@ import docker
 from docker.errors import APIError, NotFound
 
 from drydock.badge import NOT_STARTED, executes
-from drydock.lessons.containers import GONE, NoContainer
+from drydock.lessons.containers import ASLEEP, GONE, NoContainer
 from drydock.lessons.own import LAB
 from drydock.model.layer import shown
 
@@ -30,6 +30,7 @@ sed -n 's/^ *\\([^:|]*\\):.*/\\1/p' /proc/net/dev | tr '\\n' ' '; echo
 sed -n 's/^PRETTY_NAME="*\\([^"]*\\)"*/\\1/p' /etc/os-release
 ls -l /proc/self/ns | sed -n 's/.* \\([a-z]*\\) -> \\(.*\\)/\\1 \\2/p'"""
 HEAD = ("", "files of", "processes", "own number", "network", "host name", "kernel")
+WIDEST = 22  # characters of a word in the table
 FEW = 8  # processes of a lesson's container
 FILL = ["dd", "if=/dev/zero", "of=/dev/null", "count=1"]
 KILLED = "{size} MB in one piece, {limit}: killed at once (exit code {code}, OOMKilled: {oom})."
@@ -85,7 +86,7 @@ class Views:
         a  Debian    9          7           lo       box        6.1
         """
         first = self.all[0] if self.all else None
-        rows = [HEAD, *(tuple(shown(word)[:28] for word in view.row(first)) for view in self.all)]
+        rows = [HEAD, *(tuple(_short(shown(word)) for word in view.row(first)) for view in self.all)]
         wide = [max(len(row[n]) for row in rows) for n in range(len(HEAD))]
         return "\n".join("  ".join(f"{w:{wide[n]}}" for n, w in enumerate(row)).rstrip() for row in rows)
 
@@ -170,12 +171,14 @@ def sides(container: Any) -> str:
     try:
         container.reload()
         pid = container.attrs["State"]["Pid"]
-        inner = container.exec_run(["ps"]).output.decode("utf-8", "replace") if pid else "nothing runs"
+        if not pid:
+            raise NoContainer(ASLEEP.format(name=container.name, state=container.status))
+        inner = container.exec_run(["ps"]).output.decode("utf-8", "replace")
     except NotFound:
         raise NoContainer(GONE.format(name=container.name)) from None
     except APIError as error:
         inner = str(error.explanation)
-    status = _text(f"/proc/{pid}/status") if pid else ""
+    status = _text(f"/proc/{pid}/status")
     command = _text(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
     lines = inner.splitlines()
     if len(lines) > FEW:  # it sees the machine's processes, which are nobody's business here
@@ -192,6 +195,10 @@ def sides(container: Any) -> str:
     else:
         rows.append("one process with one number: on this rung nothing gives it another")
     return "\n".join(rows)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
 
 
 def _there(space: str) -> bool:

@@ -28,7 +28,7 @@ from drydock.model.stacks import Figure, Stack, Stratum
 
 RUNS = 5
 MIB = 1 << 20
-FIRECRACKER = "Firecracker's specification, 2026 as in 2020: at most this, with 1 CPU and 128 MiB"
+FIRECRACKER = "Firecracker's specification, read in Nov 2026: at most this (1 CPU, 128 MiB, no console, bare metal)"
 COURSE = "measured for the course on 25 Nov 2026, {how}, two cores"
 DEBIAN = COURSE.format(how="Debian 12's cloud kernel 6.1 and busybox")
 DOCKER = COURSE.format(how="Docker 26.1, median of 5")
@@ -164,7 +164,9 @@ def _parent(container: Any) -> int:
     """Return the parent of a container's first process, as the machine numbers them; 0 where that cannot be seen."""
     try:
         container.reload()
-        status = Path(f"/proc/{container.attrs['State']['Pid']}/status").read_text()
-        return int(status.partition("PPid:")[2].split()[0])
+        process = Path(f"/proc/{container.attrs['State']['Pid']}")
+        if b"sleep" not in (process / "cmdline").read_bytes():  # the engine is elsewhere: that number is another's here
+            return 0
+        return int((process / "status").read_text().partition("PPid:")[2].split()[0])
     except (OSError, ValueError, IndexError, KeyError, APIError):
         return 0

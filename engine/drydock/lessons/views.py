@@ -185,7 +185,7 @@ def sides(container: Any) -> str:
         lines = [*(line for line in lines if command and command in line), f"and {len(lines)} lines: the machine's all"]
     rows = ["inside the container, `ps` says:", *(f"  {shown(line)[:90]}" for line in lines)]
     numbers = status.partition("NSpid:")[2].partition("\n")[0].split()
-    if not numbers:
+    if not numbers or command not in inner:  # that number is another process here, or none
         return "\n".join(
             [*rows, f"outside, its engine calls it {pid}; the engine is on another machine than this notebook."]
         )

@@ -1,0 +1,76 @@
+"""Stacks in a real JupyterLab: it does its sums without the kernel, by keyboard alone, in the light and in the dark."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+pytestmark = pytest.mark.browser
+
+STACKS = """
+from drydock.lessons.stacks import machine
+from drydock.model.stacks import Figure, Stack, Stratum
+from drydock_widgets import Stacks
+
+def figure(value, unit, source):
+    return Figure(value, unit, "measured", source)
+
+strata = (Stratum("app", "sleep", "app"), Stratum("libraries", "<b>alpine</b>", "image", 8_000_000),
+          Stratum("engine", "Docker 26.1: sets it up, then stands aside", "machine", passed=False),
+          Stratum("host kernel", "Linux 6.1", "machine"), Stratum("hardware", "x86_64, 2 processors", "machine"))
+box = Stack("container", strata, figure(0.25, "s", "median of 5, Docker 26.1, 25 Nov 2026"),
+            figure(1_000_000, "B", "the engine's count, 25 Nov 2026"), figure(8_000_000, "B", "the image's files"),
+            figure(1000, "B", "what `docker ps --size` counts"))
+w = Stacks(vm=machine(), container=box)
+w
+"""
+LAYERS = "[...document.querySelectorAll('.dd-stacks .dd-column:nth-child({}) .dd-times')].map((n) => n.textContent)"
+
+
+def serious(page):
+    """Return what axe-core finds serious inside the kit's widgets."""
+    found = Axe().run(page, {"include": [".dd"]}).response
+    assert len(found["passes"]) > 5  # it did look
+    bad = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
+    return [(one["id"], one["nodes"][0]["html"][:300]) for one in bad]
+
+
+def test_stacks_are_compared_with_the_keyboard_alone_and_nothing_is_cut_off(tab):
+    page = tab.page
+    tab.open(tab.lab.write("stacks.ipynb", STACKS))
+    tab.theme("JupyterLab Light")
+    tab.run_all()
+    box = page.locator(".dd-stacks")
+    box.locator(".dd-sentence", has_text="50 virtual machines: 6.97GB of memory").wait_for(timeout=30_000)
+    assert "<b>alpine</b>" in box.inner_text() and '" cited: Firecracker' in box.inner_text()
+    assert page.evaluate(LAYERS.format(1)) == ["× 50", "× 1", "× 50", "× 50", "× 1", "× 1"]
+    assert page.evaluate(LAYERS.format(2)) == ["× 50", "× 1", "× 1", "× 1", "× 1"]
+    tab.shoot(".dd-stacks", "stacks-light")
+    slider = box.get_by_label("How many apps")
+    slider.focus()
+    page.keyboard.press("Home")
+    box.locator(".dd-sentence", has_text="1 container: 1MB of memory, 8MB of disk, ready in 0.25 s").wait_for()
+    page.keyboard.press("End")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")  # no longer all from the same image
+    box.locator(".dd-sentence", has_text="50 containers: 50MB of memory, 400MB of disk").wait_for()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")  # follow a write to a file
+    box.locator(".dd-way", has_text="guest kernel → hypervisor → host kernel → hardware (2 kernels)").wait_for()
+    assert box.locator('[data-path="true"]').count() == 10 and box.locator('[data-path="false"]').count() == 1
+    page.keyboard.press("Tab")
+    page.keyboard.type("8")  # GB, in the place of 16
+    box.locator(".dd-sentence", has_text="8GB hold 57").wait_for()
+    page.keyboard.press("Tab")
+    page.keyboard.type("another kernel")
+    answers = box.locator(".dd-answer")
+    answers.first.wait_for()
+    assert answers.all_inner_texts() == ["✓ yes virtual machine", "✗ no container"]
+    tab.shoot(".dd-stacks", "stacks-path-light")
+    assert serious(page) == []
+    tab.theme("JupyterLab Dark")
+    assert serious(page) == []
+    tab.shoot(".dd-stacks", "stacks-dark")
+    tab.command("application:toggle-left-area")
+    page.set_viewport_size({"width": 520, "height": 900})
+    page.wait_for_function("() => document.querySelector('.dd').clientWidth < 480")
+    assert box.evaluate("(node) => node.scrollWidth <= node.clientWidth")
+    tab.shoot(".dd-stacks", "stacks-narrow")

@@ -29,16 +29,16 @@ def test_an_environment_is_small_and_leans_on_the_python_that_is_installed(old):
 
 
 def test_made_again_it_is_empty_again(old):
-    with pytest.raises(NoEnvironment, match="No module named 'pricing'[^?]*Try: look at"):
+    with pytest.raises(NoEnvironment, match=r"No module named 'pricing'[^?]*Try: look at"):
         Environment(old.folder).run(MONDAY / "monday.py")
 
 
 def test_one_that_is_gone_and_one_that_cannot_be_made_say_what_to_try(old, tmp_path):
     old.python.unlink()
-    with pytest.raises(NoEnvironment, match="no virtual environment[^?]*Try: run the cell again"):
+    with pytest.raises(NoEnvironment, match=r"no virtual environment[^?]*Try: run the cell again"):
         old.run("x.py")
     (tmp_path / "file").write_text("")
-    with pytest.raises(NoEnvironment, match="could not be made[^?]*Try: sudo apt install python3-venv"):
+    with pytest.raises(NoEnvironment, match=r"could not be made[^?]*Try: sudo apt install python3-venv"):
         Environment(tmp_path / "file" / "env")
 
 

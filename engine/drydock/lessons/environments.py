@@ -1,4 +1,4 @@
-"""Virtual environments made on the spot, and settings that are lent to a program: what a lesson compares images with."""
+"""Virtual environments made on the spot, and settings lent to a program: what a lesson compares images with."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from drydock.model.layer import shown
 
 ANSWERS = "{host}:{port} answers: {said}"
 NOBODY = "{host}:{port}: nobody answers ({why})"
-ENDED = (
-    "Container {name} does not run (it is {state}), so it has no address. It last said: {said}\n"
+SILENT = (
+    "Nobody can be reached in container {name} (it is {state}). It last said: {said}\n"
     "Try: run the cell again that starts it. If its port is taken, another container has it; see docker ps"
 )
 LONGEST = 200  # bytes that are read of an answer
@@ -53,19 +53,25 @@ def _heard(host: str, port: int, wait: float) -> str:
         return line.recv(LONGEST).decode("utf-8", "replace").strip()
 
 
-def address(container: Any) -> str:
+def address(container: Any, says: str = "", patience: float = 60.0) -> str:
     """Return the address at which a container's neighbours on its network reach it; "" where nothing is executed.
 
+    With `says`, wait first until its program has printed that: it may not listen yet.
     Raises: NoContainer, for one that has ended: an address is had only while a container runs.
     """
+    end = time.monotonic() + patience
     try:
-        container.reload()
-        networks = container.attrs["NetworkSettings"]["Networks"].values()
-        found = next((one["IPAddress"] for one in networks if one["IPAddress"]), "")
-        if found or not executes(container.client):
-            return str(found)
-        said = container.logs(tail=1).decode("utf-8", "replace").strip()
-        said = shown(said[:LONGEST]) or "nothing"
-        raise NoContainer(ENDED.format(name=container.name, state=container.status, said=said))
+        while True:
+            said = container.logs().decode("utf-8", "replace")
+            container.reload()
+            if not executes(container.client):
+                return ""
+            if container.status != "running" or time.monotonic() > end:
+                last = shown((said.strip().splitlines() or ["nothing"])[-1][:LONGEST])
+                raise NoContainer(SILENT.format(name=container.name, state=container.status, said=last))
+            if says in said:
+                networks = container.attrs["NetworkSettings"]["Networks"].values()
+                return next((str(one["IPAddress"]) for one in networks if one["IPAddress"]), "")
+            time.sleep(PAUSE)
     except NotFound:
         raise NoContainer(GONE.format(name=container.name)) from None

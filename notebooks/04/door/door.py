@@ -11,4 +11,6 @@ class Door(socketserver.StreamRequestHandler):
 
 socketserver.TCPServer.allow_reuse_address = True  # a door that was closed a moment ago may be opened again
 # The course's own engine names the container's own address in HOST; with Docker every address is the container's own.
-socketserver.TCPServer((os.environ.get("HOST", ""), 4004), Door).serve_forever()
+server = socketserver.TCPServer((os.environ.get("HOST", ""), 4004), Door)
+print("The door is open.", flush=True)
+server.serve_forever()

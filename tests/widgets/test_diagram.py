@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from drydock.model.change import Change, Writable
 from drydock.model.image import Image, ImageConfig
 from drydock.model.layer import Layer
 from drydock_widgets import diagram
@@ -108,3 +109,28 @@ def test_without_dot_the_words_stand_alone_and_say_how_to_get_it(monkeypatch, tm
     shown = diagram.stages(THREE)._repr_mimebundle_()
     assert list(shown) == ["text/plain"]
     assert shown["text/plain"].startswith("3 stages;") and "apt install graphviz" in shown["text/plain"]
+
+
+def container(name, of, state="running", own=0):
+    changes = (Change("note", "added", "file", own),) if own else ()
+    return Writable(f"id-{name}", name, of, changes, state)
+
+
+def test_instances_hang_on_their_image_with_their_state_and_their_own_bytes():
+    dish, hello = image("dish", ("sha256:b", 4000)), image("hello", ("sha256:b", 4000), ("sha256:1", 1))
+    made = [container("one", dish, "exited"), container("two", dish, own=16), container("three", hello, "created")]
+    assert diagram.instances(made).picture() == (
+        "2 images, 3 containers: 1 exited, 1 running, 1 created.\n"
+        "image dish: 1 layer, 4kB\n"
+        "├─ one           exited    0B of its own\n"
+        "└─ two           running   16B of its own\n"
+        "image hello: 2 layers, 4kB\n"
+        "└─ three         created   0B of its own"
+    )
+
+
+def test_no_instances_and_a_hostile_name_are_drawn_as_text():
+    assert diagram.instances([]).picture() == "0 images, 0 containers: none.\n"
+    drawing = diagram.instances([container('"\x1b[2J\\N', image("a", ("sha256:1", 1)))])
+    assert "\x1b" not in drawing.picture() + drawing.dot
+    assert drawing.svg is None or b"\\N" in drawing.svg

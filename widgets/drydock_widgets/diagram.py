@@ -1,4 +1,4 @@
-"""Drawings for the page: how a Dockerfile's stages hang together, and which images grew from which.
+"""Drawings for the page: how a Dockerfile's stages hang together, which images grew from which, and whose containers.
 
 Graphviz draws them where its `dot` is installed; the text below the drawing says the same where it is not.
 """
@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 
 import graphviz
+from drydock.model.change import Writable
 from drydock.model.dockerfile import Dockerfile, Stage, parse
 from drydock.model.image import Image
 from drydock.model.layer import human, shown
@@ -239,3 +240,32 @@ def _branch_text(branch: Branch) -> list[str]:
         lines.append(f"{'└─ ' if last else '├─ '}{first}")
         lines += [f"{'   ' if last else '│  '}{line}" for line in rest]
     return lines
+
+
+# Instances
+
+
+def instances(containers: Iterable[Writable]) -> Drawing:
+    """Draw which containers were made from which image, how each of them is, and what each has written of its own."""
+    groups: dict[str, list[Writable]] = {}
+    for one in containers:
+        groups.setdefault(one.image.id, []).append(one)
+    drawn, lines = graph(), []
+    for number, group in enumerate(groups.values()):
+        about = f"{_count(len(group[0].image.layers), 'layer')}, {human(group[0].image.size)}"
+        name = _name(group[0].image)
+        drawn.node(f"{number}", f"{graphviz.escape(name)}\\n{about}", style="rounded,filled", fillcolor="#eef3f8")
+        lines.append(f"image {name}: {about}")
+        for place, one in enumerate(group):
+            own = f"{human(one.size)} of its own"
+            label = f"{graphviz.escape(plain(one.name))}\\n{graphviz.escape(plain(one.state))}, {own}"
+            running = one.state == "running"
+            drawn.node(
+                f"{number}.{place}", label, style="solid" if running else "dashed", penwidth="2" if running else "1"
+            )
+            drawn.edge(f"{number}", f"{number}.{place}")
+            lines.append(f"{'└─' if one is group[-1] else '├─'} {plain(one.name):12}  {plain(one.state):8}  {own}")
+    states = [plain(one.state) for group in groups.values() for one in group]
+    told = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "none"
+    head = f"{_count(len(groups), 'image')}, {_count(len(states), 'container')}"
+    return Drawing(f"{head}: {told}.", drawn.source, "\n".join(lines))

@@ -16,7 +16,7 @@ DESIGNS = ("monolith", "services")
 PARTS = ("catalogue", "cart", "payment", "recommendations", "users")
 PATHS = {  # what a customer asks for: the parts it needs, in the order in which the front asks them
     "home": ("catalogue", "recommendations"),
-    "cart": ("users", "cart"),
+    "add": ("users", "cart"),
     "pay": ("users", "cart", "payment"),
 }
 DEEDS = ("nothing", "crash", "slow", "leak", "bad release", "patch", "other stack")
@@ -68,7 +68,7 @@ class Request:
     """One customer's request: when it was sent, what for, and how it ended."""
 
     at: float  # seconds since the load began
-    kind: str  # home, cart, pay
+    kind: str  # one of PATHS: home, add, pay
     ok: bool
     ms: float  # until the answer, or until the customer left
     left: bool = False  # the customer waited for PATIENCE in vain

@@ -1,0 +1,116 @@
+"""One process of the store. Whatever lies in parts/ is served by it: all six parts, or one."""
+
+import asyncio
+import importlib
+import json
+import os
+import signal
+import sqlite3
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(1, str(Path(__file__).parent / "lib"))
+
+import ask  # noqa: E402
+
+HERE = Path(__file__).parent
+WORKERS = 3  # requests that this process serves at the same time; the others wait
+GROWTH = 48 << 20  # bytes that it may grow before it is ended, as the kernel ends what has no memory left
+PARTS = {path.stem: importlib.import_module(f"parts.{path.stem}") for path in sorted(HERE.glob("parts/*.py"))}
+
+slow, leak, leaked = {}, {}, []  # part -> seconds, part -> bytes a request; what was never given back
+at_start = [0]  # bytes
+
+
+def call(part, order):
+    """Ask a part: a function of this process if it is here, else a process elsewhere."""
+    if part not in PARTS:
+        return ask.over_network(part, order)
+    time.sleep(slow.get(part, 0))
+    if leak.get(part):
+        leaked.append(b"x" * leak[part])
+        if memory() > at_start[0] + GROWTH:
+            print(f"out of memory: {memory() >> 20} MB", flush=True)
+            os._exit(137)
+    db = sqlite3.connect(HERE / f"{part}.db", isolation_level=None)
+    try:
+        db.execute("PRAGMA synchronous = OFF")
+        return PARTS[part].answer(db, order)
+    finally:
+        db.close()
+
+
+def with_fallback(part, order):
+    try:
+        return call(part, order)
+    except ask.Silent:
+        if ask.settings["fallback"] and part in PARTS["front"].FALLBACK:
+            return PARTS["front"].FALLBACK[part]
+        raise
+
+
+def reply(path, order):
+    if path in PARTS:
+        return call(path, order)
+    return PARTS["front"].page(path, order, with_fallback)
+
+
+def memory():
+    """Return this process's resident memory in bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def application():
+    import tornado.web
+
+    workers = ThreadPoolExecutor(WORKERS)
+
+    class Page(tornado.web.RequestHandler):
+        async def get(self, path):
+            order = {name: int(self.get_query_argument(name, "1")) for name in ("customer", "product")}
+            try:
+                said = await asyncio.get_running_loop().run_in_executor(workers, reply, path, order)
+            except ask.Silent as error:
+                self.set_status(502)
+                said = {"error": str(error)}
+            self.write(said)
+
+    class Health(tornado.web.RequestHandler):
+        def get(self):
+            self.write({name: module.VERSION for name, module in PARTS.items()})
+
+    class Settings(tornado.web.RequestHandler):
+        def put(self):
+            wanted = json.loads(self.request.body)
+            slow.update(wanted.pop("slow", {}))
+            leak.update(wanted.pop("leak", {}))
+            leaked.clear()
+            ask.settings.update(wanted)
+
+    pages = "home|add|pay" if "front" in PARTS else "nothing"
+    parts = "|".join(name for name in PARTS if name != "front") or "nothing"
+    return tornado.web.Application(
+        [("/-/health", Health), ("/-/settings", Settings), (f"/({pages}|{parts})", Page)], log_function=lambda _: None
+    )
+
+
+async def main():
+    application().listen(int(os.environ.get("PORT", "8295")), os.environ.get("HOST", "0.0.0.0"))
+    at_start[0] = memory()
+    done = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, done.set)
+    await done.wait()
+    os._exit(0)  # what still waits for a slow part is not waited for
+
+
+def fill():
+    """Make each part's database: a step of the build, so that the image brings it."""
+    for name, module in PARTS.items():
+        if hasattr(module, "fill"):
+            with sqlite3.connect(HERE / f"{name}.db") as db:
+                module.fill(db)
+
+
+fill() if sys.argv[1:] == ["fill"] else asyncio.run(main())

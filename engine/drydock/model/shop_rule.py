@@ -107,9 +107,7 @@ class Design:
     def _strike(self) -> None:
         """Put down when which process will be away; what depends on the load itself comes while it runs."""
         plan, copies, up = self.plan, self.copies[self.struck], STARTUP[self.design]
-        if plan.deed == "crash":
-            copies[0].away = (plan.at, float("inf"))
-        elif plan.deed == "bad release":
+        if plan.deed in ("crash", "bad release"):
             copies[0].away = (plan.at, float("inf"))
         elif plan.deed == "patch" or (plan.deed == "other stack" and not self.whole):
             for number, copy in enumerate(copies):
@@ -232,7 +230,9 @@ def told(design: str, plan: Plan) -> str:
 
 def shipped(design: str, plan: Plan) -> int | None:
     """Return the bytes that the plan's release ships; None where it ships none."""
-    if plan.deed not in ("patch", "bad release", "other stack") or (plan.deed == "other stack") > (design != "monolith"):
+    if plan.deed not in ("patch", "bad release", "other stack") or (plan.deed == "other stack") > (
+        design != "monolith"
+    ):
         return None
     return RELEASED["monolith" if design == "monolith" else plan.part if plan.deed != "other stack" else plan.deed]
 

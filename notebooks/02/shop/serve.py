@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(1, str(Path(__file__).parent / "lib"))
 
-import ask  # noqa: E402
+import ask
 
 HERE = Path(__file__).parent
 WORKERS = 3  # requests that this process serves at the same time; the others wait
@@ -84,9 +84,12 @@ def application():
     class Settings(tornado.web.RequestHandler):
         def put(self):
             wanted = json.loads(self.request.body)
-            slow.update(wanted.pop("slow", {}))
-            leak.update(wanted.pop("leak", {}))
-            leaked.clear()
+            for name, here in (("slow", slow), ("leak", leak)):
+                if name in wanted:
+                    here.clear()
+                    here.update(wanted.pop(name))
+            if not leak:
+                leaked.clear()
             ask.settings.update(wanted)
 
     pages = "home|add|pay" if "front" in PARTS else "nothing"

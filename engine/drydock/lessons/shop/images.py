@@ -6,6 +6,7 @@ import io
 import re
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import docker
@@ -21,7 +22,9 @@ LEFT_OUT = re.compile(r".*(__pycache__|/test(/.*)?|\.so|\.pyi)$")
 OTHER = "other"  # what recommendations are called, written anew on another stack
 BROKEN = "\nimport a_module_that_nobody_packed  # the mistake of this release\n"
 NO_FOLDER = "There is no store in {folder}.\nTry: folder.fresh('02/shop', client)   which copies it beside the notebook"
-NOT_BUILT = "The image {name} could not be built: {why}\nTry: correct the file that it names in {folder}, then run again"
+NOT_BUILT = (
+    "The image {name} could not be built: {why}\nTry: correct the file that it names in {folder}, then run again"
+)
 PARALLEL = 3
 
 
@@ -36,11 +39,6 @@ class Images:
     def tag(self, part: str, version: str) -> str:
         """Return the name of a part's image: lab/shop-cart:1.0."""
         return f"lab/{self.name}-{part}:{version}"
-
-    def all(self) -> tuple[str, ...]:
-        """Return the names of all images of this store that the engine has."""
-        images = self.client.images.list(filters={"reference": f"lab/{self.name}-*"})
-        return tuple(sorted(tag for image in images for tag in image.tags if tag.startswith(f"lab/{self.name}-")))
 
     def build(self, version: str) -> None:
         """Build the monolith, the front and every part.  Raises: NoShop, bases.NoBase."""
@@ -87,15 +85,20 @@ class Images:
             sizes.remove(0)
         return list(zip(digests, sizes, strict=False))
 
-    def remove(self) -> int:
-        """Remove all images of this store; return how many there were."""
-        names = self.all()
-        for name in names:
-            try:
-                self.client.images.remove(name)
-            except ImageNotFound:
-                pass
-        return len(names)
+
+def tags(client: docker.DockerClient, name: str) -> tuple[str, ...]:
+    """Return the names of all images of a store that the engine has."""
+    begin = f"lab/{name}-"
+    return tuple(sorted(tag for image in client.images.list() for tag in image.tags if tag.startswith(begin)))
+
+
+def remove(client: docker.DockerClient, name: str) -> int:
+    """Remove all images of a store; return how many there were."""
+    found = tags(client, name)
+    for tag in found:
+        with suppress(ImageNotFound):
+            client.images.remove(tag)
+    return len(found)
 
 
 def context(folder: Path, changed: str = "", version: str = "1.0", broken: bool = False) -> io.BytesIO:

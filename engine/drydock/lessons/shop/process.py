@@ -79,17 +79,6 @@ class Process:
             self.state = "dead"
             raise NoShop(self._why(error)) from None
 
-    def again(self) -> None:
-        """Start the container once more, after it ended.  Raises: NoShop."""
-        self.state = "starting"
-        try:
-            self._begin()
-        except NotFound:
-            raise NoShop(GONE.format(name=self.name)) from None
-        except APIError as error:
-            self.state = "dead"
-            raise NoShop(self._why(error)) from None
-
     def _create(self) -> None:
         try:
             old = self.client.containers.get(self.name)
@@ -98,12 +87,13 @@ class Process:
             old.remove(force=True)
         except NotFound:
             pass
+        port: Any = ("127.0.0.1", self.published)
         self.container = self.client.containers.create(
             self.image,
             name=self.name,
             labels={LAB: self.lesson},
             network=self.network,
-            ports={f"{PORT}/tcp": ("127.0.0.1", self.published)},
+            ports={f"{PORT}/tcp": port},
             environment={"PORT": str(PORT)},
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from drydock.lessons.own import LAB
 from drydock.lessons.shop.design import FIRST, Design, lesson
 from drydock.lessons.shop.images import Images, remove, tags
 from drydock.lessons.shop.load import Load
-from drydock.lessons.shop.process import GONE, NoShop
+from drydock.lessons.shop.process import GONE, NoShop, Process
 from drydock.model.shop import DESIGNS, Comparison, Plan, Run
 from drydock.model.shop_rule import reckoned
 
@@ -179,10 +180,10 @@ class Store:
             design.look()
 
     def _measure(self) -> None:
-        for design in self.designs:
-            for process in design.all():
-                if process.state == "running":
-                    process.measure()
+        """Ask for the memory of all at once: Docker takes up to a second for each."""
+        there = [process for design in self.designs for process in design.all() if process.state == "running"]
+        with ThreadPoolExecutor(max(1, len(there))) as several:
+            list(several.map(Process.measure, there))
 
     def _now(self, plan: Plan, done: bool = False) -> Comparison:
         return Comparison(tuple(self._run(design, plan, done) for design in self.designs))

@@ -21,7 +21,7 @@ PATHS = {  # what a customer asks for: the parts it needs, in the order in which
 }
 DEEDS = ("nothing", "crash", "slow", "leak", "bad release", "patch", "other stack")
 REMEDIES = ("timeout", "retry", "fallback", "replica")
-RATE = 40  # requests per second
+RATE = 30  # requests per second
 PATIENCE = 0.5  # seconds; then a customer leaves
 SLICE = 0.5  # seconds of a window
 UNKNOWN = "There is no {what} {name!r}: {all}.\nTry: {near!r}"
@@ -51,7 +51,7 @@ class Plan:
         """Return in one sentence what shall happen.
 
         >>> Plan("slow", remedies=("timeout", "fallback")).sentence()
-        'slow: recommendations, 1 s into 4 s of 40 requests a second; with timeout and fallback.'
+        'slow: recommendations, 1 s into 4 s of 30 requests a second; with timeout and fallback.'
         >>> Plan("crush")
         Traceback (most recent call last):
         ValueError: There is no deed 'crush': nothing, crash, slow, leak, bad release, patch, other stack.
@@ -219,7 +219,7 @@ class Run:
 
         >>> print(Run("monolith", Plan(), parts=(Part("monolith"),), requests=(Request(0.1, "pay", True, 9.0),),
         ...           measured=False).picture())
-        monolith  a model, not measured  nothing happens in 4 s of 40 requests a second.
+        monolith  a model, not measured  nothing happens in 4 s of 30 requests a second.
           monolith         running    1.0
           0.0 s  ##########    1 of 1   p50    9 ms   p95    9 ms
         """

@@ -1,6 +1,6 @@
 """A model of the store, for where nothing can be executed: who comes, who waits for whom, and what that leads to.
 
-One rule makes most of it: a process serves three requests at a time, and whoever asks another process keeps his own
+One rule makes most of it: a process serves two requests at a time, and whoever asks another process keeps his own
 worker busy while he waits. So a slow part fills up those that ask it, and a dead one does not. The same plan gives the
 same run, always. The times are round figures of a run of the real store (Docker 20.10, two cores); a test compares
 what the model says with what real runs did.
@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 
 from drydock.model.shop import DESIGNS, PARTS, PATHS, PATIENCE, Comparison, Event, Part, Plan, Request, Run
 
-WORKERS = 3  # requests that a process serves at a time; as in the store's serve.py
+WORKERS = 2  # requests that a process serves at a time; as in the store's serve.py
 WORK = 0.002  # s that a part works for one answer
 HOP = 0.003  # s to ask another process and to be answered: what the network costs
 FRONT = 0.002  # s that the front itself takes for a page
 SLOW = 0.2  # s that a slow part takes longer
 TIMEOUT, RETRIES, BACKOFF = 0.05, 2, 0.02  # of the remedies: s, times, s before the first new attempt (then twice that)
-GROWTH, LEAKED = 48 << 20, 3 << 19  # bytes that a process may grow; bytes that a leak keeps of each request
+GROWTH, LEAKED = 48 << 20, 5 << 19  # bytes that a process may grow; bytes that a leak keeps of each request
 NOTICED = 0.2  # s until nobody is sent any more to a process that died
 STARTUP = {"monolith": 0.7, "services": 0.7}  # s until a process that is started answers
 MEMORY = 30_000_000  # bytes of one process; the framework is nearly all of it
@@ -66,7 +66,7 @@ def orders(plan: Plan) -> tuple[Order, ...]:
 
 @dataclass
 class Copy:
-    """One process: three workers, each with the moment when it is free again, and the moments it is away."""
+    """One process: two workers, each with the moment when it is free again, and the moments it is away."""
 
     free: list[float] = field(default_factory=lambda: [0.0] * WORKERS)
     away: tuple[float, float] = (float("inf"), float("inf"))  # dead from, answering again from
@@ -218,7 +218,7 @@ def told(design: str, plan: Plan) -> str:
         if whole
         else f"The process of {part} is killed; the other five live on.",
         "slow": f"Every answer of {part} takes 200 ms longer.",
-        "leak": f"{part} keeps 1.5 MB of every request; its process may grow by 48 MB.",
+        "leak": f"{part} keeps 2.5 MB of every request; its process may grow by 48 MB.",
         "bad release": f"A release of {part} that does not start is shipped"
         + (": the whole store is in it." if whole else "."),
         "patch": f"A good release of {part} is shipped" + (": the whole store is in it." if whole else "."),
@@ -241,8 +241,8 @@ def predict(plan: Plan) -> Comparison:
     """Return what the model says of both designs under a plan.
 
     >>> print(predict(Plan("crash")).sentence())
-    monolith: 0 % of 120 requests went well after crash in recommendations.
-    services: 39 % of 120 requests went well after crash in recommendations; p95 19 ms.
+    monolith: 0 % of 90 requests went well after crash in recommendations.
+    services: 37 % of 90 requests went well after crash in recommendations; p95 19 ms.
     """
     return Comparison(tuple(_run(design, plan) for design in DESIGNS))
 

@@ -3,12 +3,14 @@
 import http.client
 import itertools
 import json
+import threading
 import time
 from urllib.parse import urlencode
 
 CONNECT = 0.1  # seconds: a machine that is gone does not even refuse
 FOREVER = 10.0  # seconds: without a timeout the front waits, and one of its workers with it
 TURN = itertools.count()
+mine = threading.local()  # each worker's open connections: to connect anew takes as long as to ask
 
 # The remedies: set while the store runs (PUT /-/settings), so that nothing must be built for them.
 settings = {"routes": {}, "timeout": None, "retries": 0, "backoff": 0.02, "fallback": False}
@@ -34,15 +36,30 @@ def once(part, order):
     if not copies:
         raise Silent(f"nobody is {part}")
     host, port = copies[next(TURN) % len(copies)]
-    connection = http.client.HTTPConnection(host, port, timeout=CONNECT)
+    kept = vars(mine).setdefault("open", {})
+    connection = kept.pop((host, port), None)
     try:
+        if connection is None:
+            raise ConnectionError("none is open yet")
+        status, said = said_by(connection, part, order)
+    except (ConnectionError, http.client.HTTPException):  # or it was closed meanwhile
+        connection = http.client.HTTPConnection(host, port, timeout=CONNECT)
         connection.connect()
+        status, said = said_by(connection, part, order)
+    if connection.sock:
+        kept[host, port] = connection
+    if status != 200:
+        raise Silent(f"{part} says {status}")
+    return json.loads(said)
+
+
+def said_by(connection, part, order):
+    """Send one request on an open connection, and return status and answer."""
+    try:
         connection.sock.settimeout(settings["timeout"] or FOREVER)
         connection.request("GET", f"/{part}?{urlencode(order)}")
         reply = connection.getresponse()
-        said = reply.read()
-    finally:
+        return reply.status, reply.read()
+    except BaseException:
         connection.close()
-    if reply.status != 200:
-        raise Silent(f"{part} says {reply.status}")
-    return json.loads(said)
+        raise

@@ -7,6 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 
 class Recommendations(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # a connection stays open for the next question
+
     def do_GET(self):
         asked = parse_qs(urlsplit(self.path).query)
         product = int(asked.get("product", ["1"])[0])

@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,12 +17,13 @@ sys.path.insert(1, str(Path(__file__).parent / "lib"))
 import ask
 
 HERE = Path(__file__).parent
-WORKERS = 3  # requests that this process serves at the same time; the others wait
+WORKERS = 2  # requests that this process serves at the same time; the others wait
 GROWTH = 48 << 20  # bytes that it may grow before it is ended, as the kernel ends what has no memory left
 PARTS = {path.stem: importlib.import_module(f"parts.{path.stem}") for path in sorted(HERE.glob("parts/*.py"))}
 
 slow, leak, leaked = {}, {}, []  # part -> seconds, part -> bytes a request; what was never given back
 at_start = [0]  # bytes
+mine = threading.local()
 
 
 def call(part, order):
@@ -34,12 +36,17 @@ def call(part, order):
         if memory() > at_start[0] + GROWTH:
             print(f"out of memory: {memory() >> 20} MB", flush=True)
             os._exit(137)
-    db = sqlite3.connect(HERE / f"{part}.db", isolation_level=None)
-    try:
+    return PARTS[part].answer(database(part), order)
+
+
+def database(part):
+    """Return this worker's own connection to a part's database: SQLite's are not to be shared by threads."""
+    if part not in vars(mine):
+        db = sqlite3.connect(HERE / f"{part}.db", isolation_level=None)
+        db.execute("PRAGMA journal_mode = MEMORY")
         db.execute("PRAGMA synchronous = OFF")
-        return PARTS[part].answer(db, order)
-    finally:
-        db.close()
+        setattr(mine, part, db)
+    return getattr(mine, part)
 
 
 def with_fallback(part, order):
@@ -100,6 +107,8 @@ def application():
 
 
 async def main():
+    for module in PARTS.values():
+        getattr(module, "ready", bool)()  # what a part has to do before its first customer, if anything
     application().listen(int(os.environ.get("PORT", "8295")), os.environ.get("HOST", "0.0.0.0"))
     at_start[0] = memory()
     done = asyncio.Event()

@@ -133,6 +133,8 @@ class Design:
             if first:
                 first.remove()
         self.start()
+        for process in self.all():
+            process.rest()
         self.events.clear()
 
     # -- who asks whom

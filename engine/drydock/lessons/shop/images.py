@@ -20,7 +20,7 @@ from drydock.model.shop import PARTS
 
 LEFT_OUT = re.compile(r".*(__pycache__|/test(/.*)?|\.so|\.pyi)$")
 OTHER = "other"  # what recommendations are called, written anew on another stack
-BROKEN = "\nimport a_module_that_nobody_packed  # the mistake of this release\n"
+BROKEN = "\n\ndef ready():\n    import a_module_that_nobody_packed  # the mistake of this release\n"
 NO_FOLDER = "There is no store in {folder}.\nTry: folder.fresh('02/shop', client)   which copies it beside the notebook"
 NOT_BUILT = (
     "The image {name} could not be built: {why}\nTry: correct the file that it names in {folder}, then run again"

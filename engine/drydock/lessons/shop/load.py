@@ -12,7 +12,7 @@ from contextlib import closing
 from drydock.model.shop import PATIENCE, Plan, Request
 from drydock.model.shop_rule import Order, orders
 
-THREADS = 24  # at 40 requests a second each has 0.6 s for one: longer than any customer waits, so none is late
+THREADS = 18  # at 30 requests a second each has 0.6 s for one: longer than any customer waits, so none is late
 
 
 class Load:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,11 @@ from docker.errors import APIError, ImageNotFound, NotFound
 
 from drydock.lessons.own import LAB
 from drydock.model.layer import shown
+from drydock.model.shop import PATHS
 
 PORT = 8295  # inside the container
 DEADLINE = 60  # seconds until a started process must answer
+REST = 20  # seconds at most that a process may take for what customers left behind
 LOOK = 0.02  # seconds between two looks whether it does
 SAID = 300  # characters of a process's last line
 NO_IMAGE = "There is no image {image} here: it was removed since the store was opened.\nTry: shop.open(...) once more"
@@ -142,6 +144,15 @@ class Process:
             if reply.status != 200:
                 raise http.client.HTTPException(f"{path}: {reply.status}")
             return reply.read()
+
+    def rest(self) -> None:
+        """Wait until the process has answered all that was asked of it before: what it is asked now comes last.
+
+        It has then also answered each of its pages once, which the first time takes longer.
+        """
+        for page in PATHS if self.part in ("monolith", "front") else (self.part,):
+            with suppress(OSError, http.client.HTTPException):
+                self.say("GET", f"/{page}", timeout=REST)
 
     def said(self) -> str:
         """Return the last line that the process wrote."""

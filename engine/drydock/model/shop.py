@@ -44,6 +44,8 @@ class Plan:
         known(self.part, PARTS, "part")
         for remedy in self.remedies:
             known(remedy, REMEDIES, "remedy")
+        if self.deed == "other stack":
+            known(self.part, PARTS[3:4], "part on another stack")
         if not (0 < self.seconds <= 30 and 0 < self.rate <= 100 and 0 <= self.at < self.seconds):
             raise ValueError("A load lasts at most 30 seconds at 100 requests a second, and the deed falls into it")
 

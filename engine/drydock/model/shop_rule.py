@@ -9,7 +9,7 @@ what the model says with what real runs did.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from drydock.model.shop import DESIGNS, PARTS, PATHS, PATIENCE, Comparison, Event, Part, Plan, Request, Run
@@ -22,7 +22,7 @@ SLOW = 0.2  # s that a slow part takes longer
 TIMEOUT, RETRIES, BACKOFF = 0.05, 2, 0.02  # of the remedies: s, times, s before the first new attempt (then twice that)
 GROWTH, LEAKED = 48 << 20, 5 << 19  # bytes that a process may grow; bytes that a leak keeps of each request
 NOTICED = 0.2  # s until nobody is sent any more to a process that died
-STARTUP = {"monolith": 0.7, "services": 0.7}  # s until a process that is started answers
+STARTUP = {"monolith": 0.5, "services": 0.5}  # s until a process that is started answers
 MEMORY = 30_000_000  # bytes of one process; the framework is nearly all of it
 RELEASED = {"monolith": 777_000, "catalogue": 21_000, "cart": 9_000, "payment": 9_000, "recommendations": 733_000}
 RELEASED |= {"users": 13_000, "other stack": 1_100}  # bytes of the layers that a release of each ships
@@ -92,8 +92,8 @@ class Silent(Exception):
 class Design:
     """One design in the model: its processes, and what a request meets in them."""
 
-    def __init__(self, design: str, plan: Plan) -> None:
-        self.design, self.plan, self.whole = design, plan, design == "monolith"
+    def __init__(self, design: str, plan: Plan, startup: float) -> None:
+        self.design, self.plan, self.whole, self.startup = design, plan, design == "monolith", startup
         self.drawn = random.Random(plan.seed + 1)
         names = ("monolith",) if self.whole else ("front", *PARTS)
         self.struck = "monolith" if self.whole else plan.part  # the process that the deed hits
@@ -106,7 +106,7 @@ class Design:
 
     def _strike(self) -> None:
         """Put down when which process will be away; what depends on the load itself comes while it runs."""
-        plan, copies, up = self.plan, self.copies[self.struck], STARTUP[self.design]
+        plan, copies, up = self.plan, self.copies[self.struck], self.startup
         if plan.deed in ("crash", "bad release"):
             copies[0].away = (plan.at, float("inf"))
         elif plan.deed == "patch" or (plan.deed == "other stack" and not self.whole):
@@ -197,7 +197,7 @@ class Design:
                     "http.server" if renewed and self.plan.deed == "other stack" else "tornado",
                     len(alive),
                     sum(MEMORY + copy.grown for copy in alive),
-                    STARTUP[self.design],
+                    self.startup,
                     self.plan.deed if struck and self.plan.deed in ("slow", "leak") else "",
                     PARTS if self.whole else (name,),
                 )
@@ -237,18 +237,18 @@ def shipped(design: str, plan: Plan) -> int | None:
     return RELEASED["monolith" if design == "monolith" else plan.part if plan.deed != "other stack" else plan.deed]
 
 
-def predict(plan: Plan) -> Comparison:
-    """Return what the model says of both designs under a plan.
+def predict(plan: Plan, startup: Mapping[str, float] = STARTUP) -> Comparison:
+    """Return what the model says of both designs under a plan, `startup` being how long a process of each starts.
 
     >>> print(predict(Plan("crash")).sentence())
     monolith: 0 % of 90 requests went well after crash in recommendations.
     services: 37 % of 90 requests went well after crash in recommendations; p95 19 ms.
     """
-    return Comparison(tuple(_run(design, plan) for design in DESIGNS))
+    return Comparison(tuple(_run(Design(design, plan, startup[design])) for design in DESIGNS))
 
 
-def _run(design: str, plan: Plan) -> Run:
-    model = Design(design, plan)
+def _run(model: Design) -> Run:
+    design, plan = model.design, model.plan
     requests = tuple(model.serve(order) for order in orders(plan))
     return Run(
         design,
@@ -266,7 +266,7 @@ def _run(design: str, plan: Plan) -> Run:
 
 def reckoned(plan: Plan) -> Iterator[Comparison]:
     """Yield the same as it grows, a quarter of a second of the store's time each; the last is `predict`'s."""
-    whole, models = predict(plan), [Design(design, plan) for design in DESIGNS]
+    whole, models = predict(plan), [Design(design, plan, STARTUP[design]) for design in DESIGNS]
     for model in models:
         for order in orders(plan):
             model.serve(order)

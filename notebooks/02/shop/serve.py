@@ -12,8 +12,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-sys.path.insert(1, str(Path(__file__).parent / "lib"))
-
 import ask
 
 HERE = Path(__file__).parent

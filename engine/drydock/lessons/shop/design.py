@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.client import HTTPException
 from typing import Any
 
@@ -84,11 +85,19 @@ class Design:
         """Keep an event, with its moment."""
         self.events.append(Event(round(time.perf_counter() - self.began, 3), what, part, text))
 
+    def count_from(self, began: float) -> None:
+        """Count the events' moments from when the load begins: what was prepared for it lies before."""
+        self.events = [replace(event, at=round(event.at + self.began - began, 3)) for event in self.events]
+        self.began = began
+
     # -- starting and ending
 
     def start(self) -> None:
         """Start every process that does not run, all at once, and tell the front who is there.  Raises: NoShop."""
-        lacking = [kind for kind in self.kinds if not self.processes.get(kind)]
+        lacking = [kind for kind in self.kinds if not any(p.state == "running" for p in self._copies(kind))]
+        for kind in lacking:
+            for left in self.processes.pop(kind, ()):
+                left.remove()
         with ThreadPoolExecutor(len(self.kinds)) as several:
             list(several.map(self.add, lacking))
         self.tell()
@@ -129,9 +138,8 @@ class Design:
                 first.fault = ""
                 self._set(first, slow={}, leak={})
                 continue
-            copies.clear()  # a new container is as good as one that is started again, and cannot be missing
             if first:
-                first.remove()
+                first.remove()  # a new container is as good as one that is started again, and cannot be missing
         self.start()
         for process in self.all():
             process.rest()

@@ -156,7 +156,10 @@ class Process:
 
     def said(self) -> str:
         """Return the last line that the process wrote."""
-        lines = self.container.logs(tail=5).decode("utf-8", "replace").strip().splitlines()
+        try:
+            lines = self.container.logs(tail=5).decode("utf-8", "replace").strip().splitlines()
+        except APIError:  # the container is gone, and its words with it
+            lines = []
         return shown(lines[-1][:SAID]) if lines else "(nothing)"
 
     def kill(self) -> None:

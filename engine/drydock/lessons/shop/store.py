@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import docker
 from docker.errors import APIError, NotFound
-from requests.exceptions import RequestException
 
 from drydock.badge import executes
 from drydock.client import called, embedded
 from drydock.lessons.own import LAB
+from drydock.lessons.shop.deed import Deed, Repeated
 from drydock.lessons.shop.design import FIRST, Design, lesson
 from drydock.lessons.shop.images import Images, remove, tags
 from drydock.lessons.shop.load import Load
+from drydock.lessons.shop.modelled import ModelStore
 from drydock.lessons.shop.process import GONE, NoShop, Process
 from drydock.model.shop import DESIGNS, Comparison, Plan, Run
-from drydock.model.shop_rule import reckoned
 
 FRAME = 0.125  # seconds between two values
 LOOK = 0.2  # seconds between two looks at which processes live
@@ -69,7 +67,7 @@ class Store:
         return {d.design: f"http://127.0.0.1:{door}" for d in self.designs for door in list(d.doors())[:1]}
 
     def start(self) -> Iterator[Comparison]:
-        """Start both designs at once, and yield how they come up; nothing is asked of them yet.  Raises: NoShop."""
+        """Start the monolith, then the services, and yield how they come up; nobody asks them yet.  Raises: NoShop."""
         self._network()
         plan = Plan()
         for design in self.designs:  # one after the other, so that neither waits for the other's programs to load
@@ -111,14 +109,10 @@ class Store:
         """Run the load on both designs, with the deed at its moment."""
         self.loads = {design.design: Load(plan, design.doors) for design in self.designs}
         began, over = time.perf_counter() + 0.05, threading.Event()
-        shift = [(d, [e.at + d.began - began for e in d.events]) for d in self.designs]
-        for design, moments in shift:
-            design.began = began
-            design.events[:] = [
-                type(e)(round(at, 3), e.what, e.part, e.text) for e, at in zip(design.events, moments, strict=True)
-            ]
-        watching = [_Repeated(self._look, LOOK), _Repeated(self._measure, MEASURE)]
-        deeds = [_Once(partial(design.do, plan), began + plan.at, over) for design in self.designs]
+        for design in self.designs:
+            design.count_from(began)
+        watching = [Repeated(self._look, LOOK), Repeated(self._measure, MEASURE)]
+        deeds = [Deed(partial(design.do, plan), began + plan.at, over) for design in self.designs]
         try:
             for thread in (*watching, *deeds):
                 thread.start()
@@ -134,7 +128,7 @@ class Store:
             for thread in (*deeds, *watching):
                 thread.end()
         for thread in (*deeds, *watching):
-            thread.raise_()
+            thread.told()
         yield self._now(plan, True)
 
     def close(self) -> None:
@@ -161,7 +155,7 @@ class Store:
 
     def _while(self, deeds: list[Callable[[], None]], plan: Plan) -> Iterator[Comparison]:
         """Yield the store as it stands until all deeds are done, each in a thread.  Raises: what they raise."""
-        threads = [_Once(deed) for deed in deeds]
+        threads = [Deed(deed) for deed in deeds]
         try:
             for thread in threads:
                 thread.start()
@@ -173,7 +167,7 @@ class Store:
             for thread in threads:
                 thread.end()
         for thread in threads:
-            thread.raise_()
+            thread.told()
 
     def _look(self) -> None:
         for design in self.designs:
@@ -207,38 +201,6 @@ class Store:
         )
 
 
-class ModelStore:
-    """The same store where nothing can be executed: what the model says, in the same values."""
-
-    images: tuple[str, ...] = ()
-    urls: Mapping[str, str] = MappingProxyType({})
-
-    def start(self) -> Iterator[Comparison]:
-        """Yield both designs as they come up in the model."""
-        for comparison in reckoned(Plan()):
-            yield Comparison(
-                tuple(
-                    type(r)(r.design, r.plan, parts=r.parts, measured=False, memory_is=r.memory_is, done=r.done)
-                    for r in comparison.runs
-                )
-            )
-
-    def play(
-        self, deed: str = "nothing", part: str = "recommendations", remedies: Iterable[str] = (), **more: Any
-    ) -> Iterator[Comparison]:
-        """Yield what the model says of a plan.  Raises: ValueError for a word that no Plan knows."""
-        return reckoned(Plan(deed, part, tuple(remedies), **more))
-
-    def close(self) -> None:
-        """Do nothing: nothing was started."""
-
-    def __enter__(self) -> ModelStore:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
 def open(
     client: docker.DockerClient, folder: str | Path, name: str = NAME, port: int | None = None
 ) -> Store | ModelStore:
@@ -254,7 +216,7 @@ def open(
     begun = time.perf_counter()
     _sweep(client, name)
     store.images_of.build(FIRST)
-    names = store.images
+    names = [tag for tag in store.images if tag.endswith(f":{FIRST}")]
     print(BUILT.format(count=len(names), seconds=time.perf_counter() - begun, names=", ".join(names)))
     return store
 
@@ -280,48 +242,3 @@ def _sweep(client: docker.DockerClient, name: str) -> int:
     for network in client.networks.list(filters=wanted):
         network.remove()
     return len(rows)
-
-
-class _Once(threading.Thread):
-    """One deed in a thread, at its moment; what it raised is raised by `raise_`."""
-
-    def __init__(self, deed: Callable[[], None], at: float = 0.0, over: threading.Event | None = None) -> None:
-        super().__init__(daemon=True)
-        self.deed, self.at, self.over = deed, at, over or threading.Event()
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        if self.at and self.over.wait(max(0.0, self.at - time.perf_counter())):
-            return
-        try:
-            self.deed()
-        except BaseException as error:
-            self.error = error
-
-    def end(self) -> None:
-        """Wait until the deed is done."""
-        if self.ident is not None:
-            self.join()
-
-    def raise_(self) -> None:
-        """Raise what the deed raised."""
-        if self.error is not None:
-            raise self.error
-
-
-class _Repeated(_Once):
-    """The same deed again and again, until it is ended."""
-
-    def __init__(self, deed: Callable[[], None], every: float) -> None:
-        super().__init__(deed)
-        self.every = every
-
-    def run(self) -> None:
-        while not self.over.wait(self.every):
-            with suppress(APIError, RequestException):  # a container that is being replaced: the next look sees more
-                self.deed()
-
-    def end(self) -> None:
-        """Have no more of it."""
-        self.over.set()
-        super().end()

@@ -1,0 +1,196 @@
+"""The store runs for real, is broken, and fares as its model said it would.
+
+What is compared: the share of customers served after the deed. It may differ by TOLERANCE: at 30 customers a second
+one more or less is 0.01; a process that dies is noticed within 0.2 s (0.07 of the load), and on a busy machine a
+tenth of a second more passes until a deed is done (0.03). Times are compared with each other only, never with a clock.
+"""
+
+import shutil
+import socket
+from collections import deque
+from pathlib import Path
+
+import pytest
+from docker.errors import NotFound
+from drydock.lessons import shop
+from drydock.lessons.own import LAB
+from drydock.lessons.shop import design, process
+from drydock.model.shop import DEEDS, DESIGNS, PARTS, Plan
+from drydock.model.shop_rule import predict
+
+pytestmark = pytest.mark.docker
+FOLDER = Path(__file__).parents[2] / "notebooks/02/shop"
+NAME = "shop-of-a-test"
+TOLERANCE = 0.15
+LATER = ("graph",)  # the same Docker as containerd, on the other image store
+
+
+@pytest.fixture(scope="module")
+def store(daemon):
+    """The store, started; gone after this module's tests."""
+    with shop.open(daemon, FOLDER, NAME) as made:
+        last(made.start())
+        yield made
+    shop.tidy(daemon, NAME)
+    assert not left(daemon)
+
+
+def last(values):
+    return deque(values, maxlen=1)[0]
+
+
+def left(client, name=NAME):
+    """Return what is left of a store in the engine."""
+    wanted = {"label": f"{LAB}=02-{name}"}
+    images = [tag for image in client.images.list() for tag in image.tags if tag.startswith(f"lab/{name}-")]
+    return client.containers.list(all=True, filters=wanted) + client.networks.list(filters=wanted) + images
+
+
+def played(store, *plan, **more):
+    """Play until a play begins undisturbed: where customers leave before anything happened, the machine was busy."""
+    for _ in range(4):
+        found = last(store.play(*plan, **more))
+        if all(run.before.ok == run.before.sent for run in found.runs):
+            return found
+    raise AssertionError(f"four times customers left before anything happened: {found.picture()}")
+
+
+def agrees(real, model, tolerance=TOLERANCE):
+    for mine, predicted in zip(real.runs, model.runs, strict=True):
+        assert abs(mine.after.success - predicted.after.success) <= tolerance, real.picture() + model.picture()
+        assert [r.kind for r in mine.requests] == [r.kind for r in predicted.requests]
+
+
+def test_both_designs_stand_and_are_measured(store, daemon):
+    whole, apart = last(store.start()).runs
+    assert [part.state for run in (whole, apart) for part in run.parts] == ["running"] * 7
+    assert apart.memory > 3 * whole.memory > 3 * 5_000_000
+    assert all(part.started > 0 for run in (whole, apart) for part in run.parts)
+    assert whole.measured and whole.engine and whole.memory_is
+    assert set(store.urls) == set(DESIGNS) and all(url.startswith("http://127.0.0.1:") for url in store.urls.values())
+    assert len(left(daemon)) == 7 + 1 + 7
+
+
+def test_quiet_crash_and_slowness_are_as_the_model_says(store):
+    quiet, crash, slow = (played(store, deed, seconds=3.0) for deed in ("nothing", "crash", "slow"))
+    for real in (quiet, crash, slow):
+        agrees(real, predict(real.plan))
+    whole, apart = quiet.runs
+    assert whole.after.p50 < apart.after.p50  # the network costs
+    assert [run.after.success > 0.3 for run in crash.runs] == [False, True]  # who survives
+    assert crash.run("services").parts[4].state == "dead" == crash.run("monolith").parts[0].state
+    for design_ in DESIGNS:
+        assert slow.run(design_).after.left > crash.run(design_).after.left  # a slow part is worse than a dead one
+        assert slow.run(design_).after.p50 > quiet.run(design_).after.p50
+    assert not store.designs[0].doors() == []
+
+
+def test_timeout_and_fallback_contain_the_slow_part(store):
+    real = played(store, "slow", remedies=["timeout", "fallback"], seconds=2.5)
+    agrees(real, predict(real.plan))
+    assert "of no use here" in real.run("monolith").events[0].text
+
+
+def test_an_interrupted_play_leaves_a_store_to_play_with(store):
+    going = store.play("crash", seconds=3.0)
+    for comparison in going:
+        if any(event.what == "crash" for run in comparison.runs for event in run.events):
+            break
+    going.close()
+    assert all(run.after.ok == run.after.sent for run in played(store, seconds=1.5).runs)
+
+
+@pytest.mark.deep
+def test_what_a_release_ships(store):
+    patch = played(store, "patch", "cart", seconds=2.0)
+    whole, apart = patch.runs
+    assert 0 < apart.shipped < 20_000 < whole.shipped
+    assert [apart.parts[3].version, whole.parts[0].version] == ["1.1", "1.1"]
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.parametrize("remedies", ["", "timeout fallback", "timeout retry", "fallback", "replica", "retry replica"])
+def test_every_deed_with_every_remedy_is_as_the_model_says(store, deed, remedies):
+    real = played(store, deed, remedies=remedies.split(), seconds=4.0)
+    took = dict.fromkeys(DESIGNS, 0.5)
+    for run in real.runs:  # how long a release takes is the machine's affair, and the model is told
+        done = [event.at - run.plan.at for event in run.events if event.what == "released"]
+        took[run.design] = done[0] if done else 0.5
+    agrees(real, predict(real.plan, took), 0.2)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_takes_with_it_who_needs_it(store, part):
+    real = played(store, "crash", part)
+    agrees(real, predict(real.plan))
+
+
+def test_a_taken_port_is_told(store, daemon):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        mine = design.Design("monolith", daemon, store.images_of, port)
+        store.designs[0].close()
+        with pytest.raises(shop.NoShop, match=f"(?s)Port {port} .*is taken.*Try:"):
+            mine.start()
+    mine.close()
+
+
+def test_a_process_that_dies_at_its_start_is_told_with_its_last_line(store, daemon, tmp_path):
+    shutil.copytree(FOLDER, tmp_path / "shop")
+    (tmp_path / "shop/parts/front.py").open("a").write("\n\ndef ready():\n    raise RuntimeError('no till')\n")
+    image = shop.store.Images(daemon, tmp_path / "shop", NAME).release("front", "0.9")
+    one = process.Process(daemon, f"{NAME}-x", "front", image, network=NAME, lesson=f"02-{NAME}")
+    with pytest.raises(shop.NoShop, match=r"(?s)ended before it answered.*RuntimeError: no till.*Try: docker logs"):
+        one.start()
+    one.remove()
+    one.image = "lab/nothing:1"
+    with pytest.raises(shop.NoShop, match="(?s)no image lab/nothing:1.*Try:"):
+        one.start()
+
+
+def test_what_others_made_is_left_alone(store, daemon):
+    mine = daemon.containers.create(store.images[0], name=f"{NAME}-x")
+    try:
+        one = process.Process(daemon, f"{NAME}-x", "front", store.images[0], network=NAME)
+        with pytest.raises(shop.NoShop, match="(?s)did not make.*Try: docker rename"):
+            one.start()
+        mine.reload()
+    finally:
+        mine.remove()
+
+
+def test_a_second_opening_takes_over_and_the_first_goes_on(store, daemon):
+    shop.open(daemon, FOLDER, NAME)
+    assert not daemon.containers.list(all=True, filters={"label": f"{LAB}=02-{NAME}"})
+    assert all(run.after.ok for run in last(store.play(seconds=1.5)).runs)
+
+
+def test_a_folder_without_a_store_is_told(daemon, tmp_path):
+    with pytest.raises(shop.NoShop, match="(?s)no store in .*Try:"):
+        shop.open(daemon, tmp_path)
+
+
+def test_where_nothing_runs_the_model_speaks_and_says_so(own, capsys):
+    with own("--rung", "D") as engine, shop.open(engine.client, FOLDER) as store:
+        assert "a model" in capsys.readouterr().out
+        assert [part.state for part in last(store.start()).runs[1].parts] == ["running"] * 6
+        assert last(store.play("crash")) == predict(Plan("crash"))
+        shop.tidy(engine.client)
+
+
+@pytest.mark.deep
+def test_the_store_runs_where_proot_runs_it(own):
+    with own("--rung", "C") as engine:
+        try:
+            with shop.open(engine.client, FOLDER, NAME) as store:
+                for deed in ("nothing", "crash", "slow"):
+                    real = played(store, deed)
+                    agrees(real, predict(real.plan))
+        finally:
+            shop.tidy(engine.client, NAME)
+        with pytest.raises(NotFound):
+            engine.client.images.get(f"lab/{NAME}-front:1.0")

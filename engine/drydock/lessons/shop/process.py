@@ -84,7 +84,7 @@ class Process:
     def _create(self) -> None:
         try:
             old = self.client.containers.get(self.name)
-            if LAB not in old.labels:
+            if old.labels.get(LAB) != self.lesson:
                 raise NoShop(TAKEN.format(name=self.name))
             old.remove(force=True)
         except NotFound:

@@ -3,6 +3,7 @@
 import json
 import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from urllib.parse import parse_qs, urlsplit
 
 
@@ -27,8 +28,8 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def server_bind(self):  # http.server's own asks a name server for this machine's name
-        self.socket.bind(self.server_address)
-        self.server_name, self.server_port = self.socket.getsockname()
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address
 
 
 Server((os.environ.get("HOST", "0.0.0.0"), int(os.environ.get("PORT", "8295"))), Recommendations).serve_forever()

@@ -15,7 +15,7 @@ from docker.errors import APIError
 
 from drydock.lessons.own import LAB
 from drydock.lessons.shop.images import OTHER, Images
-from drydock.lessons.shop.process import NoShop, Process
+from drydock.lessons.shop.process import NoShop, Process, free_port
 from drydock.model.shop import PARTS, Event, Part, Plan
 from drydock.model.shop_rule import BACKOFF, LEAKED, RETRIES, SLOW, TIMEOUT, told
 
@@ -36,6 +36,7 @@ class Design:
         self.processes: dict[str, list[Process]] = {}
         self.events: list[Event] = []
         self.settings = dict(PLAIN)
+        self.inner = free_port()  # at which its processes listen, each at its own address
         self.began = time.perf_counter()  # of the load that runs, or is to run
         self.shipped: int | None = None
         self.telling = threading.Lock()  # the front is told by several threads whom it may ask
@@ -115,6 +116,7 @@ class Design:
             network=self.images.name,
             lesson=lesson(self.images.name),
             published=self.port if kind == self.door and number == 1 else None,
+            port=self.inner,
         )
         copies.append(made)
         made.start()
@@ -248,7 +250,7 @@ class Design:
             old.state = "stopped"
             self.tell()  # first nobody asks it any more, then it goes
             self._end(old)
-            new = Process(self.client, old.name, kind, image, version, stack, old.network, old.lesson, old.published)
+            new = old.renewed(image, version, stack)
             copies = self.processes[kind]
             copies[copies.index(old)] = new
             try:

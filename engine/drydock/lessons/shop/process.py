@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import time
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import docker
@@ -16,7 +17,7 @@ from drydock.lessons.own import LAB
 from drydock.model.layer import shown
 from drydock.model.shop import PATHS
 
-PORT = 8295  # inside the container
+PORT = 8295  # inside the container, where nobody chose another
 DEADLINE = 60  # seconds until a started process must answer
 REST = 20  # seconds at most that a process may take for what customers left behind
 LOOK = 0.02  # seconds between two looks whether it does
@@ -50,6 +51,16 @@ class NoShop(RuntimeError):
     """The store cannot be built, started or played with; the message says what to try."""
 
 
+def free_port() -> int:
+    """Return a port that is free at every address of this machine.
+
+    Without privileges all engines of a machine share its addresses, so the same port in two stores would be one port.
+    """
+    with socket.socket() as asked:
+        asked.bind(("", 0))
+        return int(asked.getsockname()[1])
+
+
 @dataclass
 class Process:
     """One copy of a part: `name` is its container's, `part` what it is in the design: monolith, front, cart ..."""
@@ -68,6 +79,7 @@ class Process:
     memory: int | None = None
     started: float | None = None  # seconds until it answered
     door: int = 0  # the port as published
+    port: int = PORT  # inside the container
     address: tuple[str, int] = ("", PORT)  # on the store's network
     container: Any = field(default=None, repr=False)
 
@@ -95,8 +107,8 @@ class Process:
             name=self.name,
             labels={LAB: self.lesson},
             network=self.network,
-            ports={f"{PORT}/tcp": port},
-            environment={"PORT": str(PORT)},
+            ports={f"{self.port}/tcp": port},
+            environment={"PORT": str(self.port)},
         )
 
     def _begin(self) -> None:
@@ -104,9 +116,9 @@ class Process:
         self.container.start()
         self.container.reload()
         found = self.container.attrs["NetworkSettings"]
-        self.address = (found["Networks"][self.network]["IPAddress"], PORT)
+        self.address = (found["Networks"][self.network]["IPAddress"], self.port)
         # One that ended at once has no port any more: that it died is told below.
-        self.door = int(((found["Ports"] or {}).get(f"{PORT}/tcp") or [{"HostPort": 0}])[0]["HostPort"])
+        self.door = int(((found["Ports"] or {}).get(f"{self.port}/tcp") or [{"HostPort": 0}])[0]["HostPort"])
         self._answers(begun + DEADLINE)
         self.started, self.state, self.fault = time.perf_counter() - begun, "running", ""
 
@@ -172,6 +184,11 @@ class Process:
             if error.status_code != 409:  # it had ended already
                 raise
         self.state = "dead"
+
+    def renewed(self, image: str, version: str, stack: str) -> Process:
+        """Return the process, not yet started, that takes this one's place with another image."""
+        fresh: dict[str, Any] = {"state": "starting", "fault": "", "memory": None, "started": None, "container": None}
+        return replace(self, image=image, version=version, stack=stack, **fresh)
 
     def remove(self) -> None:
         """Remove the container; one that is gone already is what was wanted."""

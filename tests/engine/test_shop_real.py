@@ -5,8 +5,10 @@ one more or less is 0.01; a process that dies is noticed within 0.2 s (0.07 of t
 tenth of a second more passes until a deed is done (0.03). Times are compared with each other only, never with a clock.
 """
 
+import os
 import shutil
 import socket
+import time
 from collections import deque
 from pathlib import Path
 
@@ -22,7 +24,8 @@ pytestmark = pytest.mark.docker
 FOLDER = Path(__file__).parents[2] / "notebooks/02/shop"
 NAME = "shop-of-a-test"
 TOLERANCE = 0.15
-TRIES = 3
+TRIES, QUIET = 3, 0.7
+CI = os.environ.get("CI") == "true"
 LATER = ("graph",)  # the same Docker as containerd, on the other image store
 
 
@@ -48,16 +51,31 @@ def left(client, name=NAME):
 
 
 def played(store, *plan, tolerance=TOLERANCE, **more):
-    """Play until a play agrees with the model: a busy machine spoils one, and perhaps two, but not each time."""
+    """Play until a play agrees with the model: a busy machine spoils one, and perhaps two, but not each time.
+
+    Where this process never had most of a processor to itself, nothing was measured but that: then it is skipped.
+    """
+    shares = [share()]
     for _ in range(TRIES):
         real = last(store.play(*plan, **more))
+        shares.append(share())
         model = predict(real.plan, releases(real))
+        assert [[r.kind for r in run.requests] for run in real.runs] == [[r.kind for r in model.runs[0].requests]] * 2
         pairs = [(r.before, m.before) for r, m in zip(real.runs, model.runs, strict=True)]
         pairs += [(r.after, m.after) for r, m in zip(real.runs, model.runs, strict=True)]
-        assert [[r.kind for r in run.requests] for run in real.runs] == [[r.kind for r in model.runs[0].requests]] * 2
         if all(abs(mine.success - told.success) <= tolerance for mine, told in pairs):
             return real
+    if not CI and max(shares) < QUIET:
+        pytest.skip(f"this machine is too busy to measure: at best {max(shares):.0%} of a processor was to be had")
     raise AssertionError(f"{TRIES} times not as the model says: {real.picture()}\n{model.picture()}")
+
+
+def share():
+    """Return how much of a processor this process gets just now, 0 to 1."""
+    wall, own = time.perf_counter(), time.thread_time()
+    while time.thread_time() - own < 0.1:
+        pass
+    return 0.1 / (time.perf_counter() - wall)
 
 
 def releases(real):
@@ -80,7 +98,7 @@ def test_quiet_crash_and_slowness_are_as_the_model_says(store):
     quiet, crash, slow = (played(store, deed, seconds=3.0) for deed in ("nothing", "crash", "slow"))
     whole, apart = quiet.runs
     assert whole.after.p50 < apart.after.p50  # the network costs
-    assert [run.after.success > 0.3 for run in crash.runs] == [False, True]  # who survives
+    assert [run.after.success > 0.2 for run in crash.runs] == [False, True]  # who survives
     assert crash.run("services").parts[4].state == "dead" == crash.run("monolith").parts[0].state
     for design_ in DESIGNS:
         assert slow.run(design_).after.left > crash.run(design_).after.left  # a slow part is worse than a dead one

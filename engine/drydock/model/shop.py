@@ -157,6 +157,7 @@ class Run:
     events: tuple[Event, ...] = ()
     shipped: int | None = None  # bytes of layers that a release of this plan had to ship; None: none was made
     memory_is: str = ""  # how memory was measured, in words
+    held: tuple[tuple[float, int], ...] = ()  # (seconds, bytes of all processes together) as the load went on
     done: bool = False
     now: float = 0.0  # seconds since the load began
 

@@ -9,7 +9,7 @@ what the model says with what real runs did.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from drydock.model.shop import DESIGNS, PARTS, PATHS, PATIENCE, Comparison, Event, Part, Plan, Request, Run
@@ -70,7 +70,11 @@ class Copy:
 
     free: list[float] = field(default_factory=lambda: [0.0] * WORKERS)
     away: tuple[float, float] = (float("inf"), float("inf"))  # dead from, answering again from
-    grown: int = 0
+    leaks: list[float] = field(default_factory=list)  # when it kept something that it should have given back
+
+    def memory(self, at: float) -> int:
+        """Return the bytes that it holds at that moment; nothing while it is dead."""
+        return 0 if self.dead(at) else MEMORY + LEAKED * sum(when <= at for when in self.leaks)
 
     def dead(self, at: float) -> bool:
         """Return whether nothing answers at that moment."""
@@ -171,8 +175,8 @@ class Design:
         struck = part == self.plan.part and now >= self.plan.at
         done = now + WORK * self._jitter() + (SLOW if struck and self.plan.deed == "slow" else 0.0)
         if struck and self.plan.deed == "leak":
-            copy.grown += LEAKED
-            if copy.grown > GROWTH and not copy.dead(now):
+            copy.leaks.append(now)
+            if LEAKED * len(copy.leaks) > GROWTH and not copy.dead(now):
                 copy.away = (now, float("inf"))
                 self.events.append(Event(now, "died", self.struck, f"{self.struck}: out of memory, and ended."))
         if now < copy.away[0] <= done or copy.dead(now):
@@ -181,6 +185,12 @@ class Design:
 
     def _jitter(self) -> float:
         return self.drawn.uniform(0.7, 1.5)
+
+    def held(self, until: float) -> tuple[tuple[float, int], ...]:
+        """Return (seconds, bytes of all processes together) every quarter of a second."""
+        every = [copy for copies in self.copies.values() for copy in copies]
+        moments = [step * STEP for step in range(int(until / STEP) + 1)]
+        return tuple((moment, sum(copy.memory(moment) for copy in every)) for moment in moments)
 
     def parts(self, at: float) -> tuple[Part, ...]:
         """Return the processes as they stand at that moment."""
@@ -196,7 +206,7 @@ class Design:
                     "1.1" if renewed else "1.0",
                     "http.server" if renewed and self.plan.deed == "other stack" else "tornado",
                     len(alive),
-                    sum(MEMORY + copy.grown for copy in alive),
+                    sum(copy.memory(at) for copy in alive),
                     self.startup,
                     self.plan.deed if struck and self.plan.deed in ("slow", "leak") else "",
                     PARTS if self.whole else (name,),
@@ -259,6 +269,7 @@ def _run(model: Design) -> Run:
         events=tuple(model.events),
         shipped=shipped(design, plan),
         memory_is="a round figure, not measured",
+        held=model.held(plan.seconds),
         done=True,
         now=plan.seconds,
     )
@@ -278,5 +289,6 @@ def reckoned(plan: Plan) -> Iterator[Comparison]:
 
 def _until(run: Run, model: Design, now: float) -> Run:
     asked = tuple(r for r in run.requests if r.at + r.ms / 1000 <= now)
-    seen: Sequence[Event] = [event for event in run.events if event.at <= now]
-    return replace(run, requests=asked, events=tuple(seen), parts=model.parts(now), done=False, now=now)
+    seen = tuple(event for event in run.events if event.at <= now)
+    parts, held = model.parts(now), model.held(now)
+    return replace(run, requests=asked, events=seen, parts=parts, held=held, done=False, now=now)

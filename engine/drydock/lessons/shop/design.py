@@ -35,6 +35,7 @@ class Design:
         self.door = self.kinds[0]
         self.processes: dict[str, list[Process]] = {}
         self.events: list[Event] = []
+        self.held: list[tuple[float, int]] = []  # (seconds, bytes) since the load began
         self.settings = dict(PLAIN)
         self.inner = free_port()  # at which its processes listen, each at its own address
         self.began = time.perf_counter()  # of the load that runs, or is to run
@@ -89,7 +90,13 @@ class Design:
     def count_from(self, began: float) -> None:
         """Count the events' moments from when the load begins: what was prepared for it lies before."""
         self.events = [replace(event, at=round(event.at + self.began - began, 3)) for event in self.events]
-        self.began = began
+        self.began, self.held = began, []
+        self.hold()
+
+    def hold(self) -> None:
+        """Keep how much all processes held together when they were asked last."""
+        known = [p.memory for p in self.all() if p.state == "running" and p.memory is not None]
+        self.held.append((max(0.0, round(time.perf_counter() - self.began, 3)), sum(known)))
 
     # -- starting and ending
 

@@ -53,7 +53,7 @@ class Images:
         `packed` is monolith, front, a part, or other; a broken release does not start. Raises: NoShop.
         """
         name, other = self.tag(packed, version), packed == OTHER
-        before = [image.id for image in self.client.images.list(name)]
+        before = [str(image.id) for image in self.client.images.list(name)]
         try:
             self.client.images.build(
                 fileobj=context(self.folder, changed, version, broken),
@@ -66,7 +66,7 @@ class Images:
         except (BuildError, APIError) as error:
             why = str(getattr(error, "explanation", None) or error).strip().splitlines()[-1][:300]
             raise NoShop(NOT_BUILT.format(name=name, why=why, folder=self.folder)) from None
-        for old in set(before) - {image.id for image in self.client.images.list(name)}:
+        for old in set(before) - {str(image.id) for image in self.client.images.list(name)}:
             with suppress(APIError):  # it has another name, or a container: then it stays
                 self.client.images.remove(old)
         return name

@@ -26,7 +26,7 @@ from drydock.model.shop import DESIGNS, Comparison, Plan, Run
 
 FRAME = 0.125  # seconds between two values
 LOOK = 0.2  # seconds between two looks at which processes live
-MEASURE = 1.0  # seconds between two measurements of memory
+MEASURE = 0.5  # seconds between two measurements of memory
 NAME = "shop"
 CGROUP = "what the container's cgroup holds, less the files it could drop, as `docker stats` shows it"
 RESIDENT = "resident memory of the container's processes, as the engine's stats have it"
@@ -178,6 +178,8 @@ class Store:
         there = [process for design in self.designs for process in design.all() if process.state == "running"]
         with ThreadPoolExecutor(max(1, len(there))) as several:
             list(several.map(Process.measure, there))
+        for design in self.designs:
+            design.hold()
 
     def _now(self, plan: Plan, done: bool = False) -> Comparison:
         return Comparison(tuple(self._run(design, plan, done) for design in self.designs))
@@ -196,8 +198,9 @@ class Store:
             tuple(sorted(design.events, key=lambda e: e.at)),
             design.shipped,
             self.memory_is,
-            done,
-            now,
+            done=done,
+            now=now,
+            held=tuple(design.held),
         )
 
 

@@ -40,7 +40,7 @@ function told(slice) {
     + (bad ? `, ${bad} failed` : "") + (left ? `, ${left} left in vain` : "") + (p95 === null ? "" : `, p95 ${p95} ms`);
 }
 
-const WIDE = 360, HIGH = 56, TIMES = 56, FOOT = 16, X = (t, seconds) => (WIDE * t) / Math.max(seconds, 0.5);
+const WIDE = 360, HIGH = 56, TIMES = 56, MEMORY = 40, FOOT = 16, X = (t, seconds) => (WIDE * t) / Math.max(seconds, 0.5);
 
 /**
  * Two strips on one time axis: who was served, and how long it took.
@@ -50,7 +50,7 @@ const WIDE = 360, HIGH = 56, TIMES = 56, FOOT = 16, X = (t, seconds) => (WIDE * 
  */
 function drawChart(run, state, t) {
   const most = Math.max(1, ...state.runs.flatMap((one) => one.windows.map((w) => w[2])));
-  const parts = [];
+  const parts = [], foot = HIGH + 20 + TIMES + (state.runs.some((one) => one.held.length) ? 20 + MEMORY : 0);
   const here = sliceAt(run.windows, t);
   const box = (x, y, w, h, kind) => { if (h > 0) parts.push(svg("rect", { x: x + 1, y, width: Math.max(1, w - 2), height: h, class: `dd-${kind}` })); };
   for (const slice of run.windows) {
@@ -62,9 +62,11 @@ function drawChart(run, state, t) {
     const y = (ms) => HIGH + 20 + TIMES - TIMES * Math.min(1, ms / state.longest);
     if (p95 !== null) box(x, y(p95), w, HIGH + 20 + TIMES - y(p95), "slowest");
     if (p50 !== null) parts.push(svg("line", { x1: x + 1, x2: x + w - 1, y1: y(p50), y2: y(p50), class: "dd-half" }));
-    if (slice === here) parts.push(svg("rect", { x, y: 0.5, width: w, height: HIGH + 20 + TIMES, class: "dd-here" }));
+    if (slice === here) parts.push(svg("rect", { x, y: 0.5, width: w, height: foot, class: "dd-here" }));
   }
-  const foot = HIGH + 20 + TIMES;
+  const line = run.held.map(([at, held]) => `${X(Math.min(at, state.seconds), state.seconds)},${foot - (MEMORY * held) / state.heaviest}`).join(" ");
+  if (run.held.length > 1) parts.push(svg("polyline", { points: line, class: "dd-memory" }));
+  if (run.held.length) parts.push(svg("text", { x: 2, y: HIGH + TIMES + 32 }, `memory, at last ${run.held[run.held.length - 1][2]}`));
   for (const [at, what] of run.events.filter(([when]) => when >= 0)) {
     const x = Math.min(WIDE - 1, X(at, state.seconds));
     parts.push(svg("line", { x1: x, x2: x, y1: 0, y2: foot, class: "dd-event" }, svg("title", {}, what)));

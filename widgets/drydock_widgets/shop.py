@@ -104,6 +104,7 @@ class Shop(Picture):
                 "measured": bool(now and all(run.measured for run in now.runs)),
                 "memoryIs": safe(now.runs[0].memory_is, 140) if now else "",
                 "longest": max([50.0, *(w.p95 or 0 for run in now.runs for w in run.windows)]) if now else 50.0,
+                "heaviest": max([1, *(held for run in now.runs for _, held in run.held)]) if now else 1,
                 "runs": [self._run(run, slices, events, limit) for run in now.runs] if now else [],
                 "rows": [_row(n, one) for n, one in rows] if len(self.comparisons) > 1 else [],
             }  # fmt: skip
@@ -123,6 +124,7 @@ class Shop(Picture):
             "windows": [[w.start, w.seconds, w.sent, w.ok, w.left, _ms(w.p50), _ms(w.p95)]
                         for w in _thinned(run.windows, slices)],
             "events": [[round(e.at, 2), safe(e.what, 24), safe(e.text, limit)] for e in run.events[:events]],
+            "held": [[round(at, 1), held, human(held)] for at, held in run.held[:: 1 + len(run.held) // slices]],
             "figures": [[name, said, round(share, 3)] for name, said, share in _figures(run, after, most)],
             "kinds": [[kind, w.sent, w.ok] for kind, w in run.by_kind().items()] if run.requests else [],
         }  # fmt: skip
@@ -132,7 +134,8 @@ class Shop(Picture):
         head = ["Design", "From", "Asked", "Went well", "Left in vain", "p50", "p95"]
         if self.chosen is None:
             return NOTHING, "The store, run two ways", [], head, []
-        marks, cells = [], []
+        marks: list[Any] = []
+        cells: list[list[Any]] = []
         most = max([1, *(run.memory or 0 for run in self.chosen.runs)])
         for run in self.chosen.runs if len(self.comparisons) == 1 else ():
             named = run.design
@@ -191,8 +194,9 @@ def _thinned(windows: Sequence[Window], most: int) -> Sequence[Window]:
 
 def _joined(pair: Sequence[Window]) -> Window:
     p50, p95 = ([ms for ms in times if ms is not None] for times in ([w.p50 for w in pair], [w.p95 for w in pair]))
-    sums = (sum(getattr(w, name) for w in pair) for name in ("seconds", "sent", "ok", "left"))
-    return Window(pair[0].start, *sums, max(p50, default=None), max(p95, default=None))  # type: ignore[arg-type]
+    seconds, left = sum(w.seconds for w in pair), sum(w.left for w in pair)
+    sent, ok = sum(w.sent for w in pair), sum(w.ok for w in pair)
+    return Window(pair[0].start, seconds, sent, ok, left, max(p50, default=None), max(p95, default=None))
 
 
 def _figures(run: Run, after: Window, most: int) -> list[tuple[str, str, float]]:
@@ -204,7 +208,7 @@ def _figures(run: Run, after: Window, most: int) -> list[tuple[str, str, float]]
         rows.append(("half of them within (p50)", f"{after.p50:.0f} ms", min(1.0, after.p50 / 500)))
         rows.append(("95 % of them within (p95)", f"{after.p95:.0f} ms", min(1.0, after.p95 / 500)))
     if run.memory is not None:
-        rows.append(("memory", human(run.memory), run.memory / most))
+        rows.append(("memory, all processes", human(run.memory), run.memory / most))
     if run.started is not None:
         rows.append(("started in", f"{run.started:.2f} s", min(1.0, run.started / 5)))
     if run.shipped is not None:

@@ -43,7 +43,7 @@ def test_shop_is_chosen_from_and_scrubbed_with_the_keyboard_alone_and_nothing_is
     page.keyboard.press("End")  # the last part of the services
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Space")
-    box.locator(".dd-detail", has_text="recommendations of the services: from").wait_for()
+    box.locator(".dd-detail", has_text="recommendations of the services: since").wait_for()
     assert "dead" in box.locator(".dd-detail").inner_text()
     tab.shoot(".dd-shop", "shop-light")
     page.keyboard.press("Tab")

@@ -121,7 +121,7 @@ function drawTable(state) {
 
 /** A row of small pictures: one for each design. @param {any} row @param {boolean} here @param {(n: number) => void} ask */
 function drawRow(row, here, ask) {
-  const spark = (tenths) => svg("svg", { viewBox: `0 0 ${6 * tenths.length} 20`, class: "dd-spark", "aria-hidden": "true" },
+  const spark = (tenths) => svg("svg", { viewBox: `0 0 ${6 * tenths.length} 20`, class: "dd-spark", preserveAspectRatio: "none", "aria-hidden": "true" },
     ...tenths.map((n, at) => svg("rect", { x: 6 * at, y: n < 0 ? 19 : 20 - Math.max(1, 2 * n), width: 5, height: n < 0 ? 1 : Math.max(1, 2 * n), class: n < 9 ? "dd-poor" : "dd-ok" })));
   return make("li", {}, make("button", { type: "button", class: "dd-row", "data-key": `row ${row.n}`, "aria-current": here ? "true" : null, tabindex: here ? 0 : -1,
     onclick: () => ask(row.n) }, make("span", { class: "dd-label" }, row.label),
@@ -164,7 +164,7 @@ function render({ model, el }) {
     redraw(events, ...happened.sort((a, b) => a.at - b.at).map((e) => make("li", {}, make("span", { class: "dd-code" }, `${e.at.toFixed(1)} s `), `${e.design}: ${e.text}`)));
     const [run, part] = state.runs.flatMap((one) => one.parts.map((p) => [one, p])).find(([one, p]) => `${one.design} ${p.name}` === chosen) || [];
     const kinds = run ? run.kinds.map(([kind, sent, ok]) => `${kind} ${ok} of ${sent}`).join(", ") : "";
-    detail.textContent = part ? `${part.name} of the ${run.design}: ${part.spans.map(([at, , how, what]) => `from ${at.toFixed(1)} s ${how}${what ? ` (${what})` : ""}`).join("; ")}.`
+    detail.textContent = part ? `${part.name} of the ${run.design}: ${part.spans.map(([at, , how, what]) => `since ${at.toFixed(1)} s ${how}${what ? ` (${what})` : ""}`).join("; ")}.`
       + (kinds ? ` What the customers of the ${run.design} came for: ${kinds} went well.` : "") : "";
   }
 

@@ -205,14 +205,14 @@ def _figures(run: Run, after: Window, most: int) -> list[tuple[str, str, float]]
     if after.success is not None:
         rows.append(("went well", f"{100 * after.success:.0f} % of {after.sent}", after.success))
     if after.p50 is not None and after.p95 is not None:
-        rows.append(("half of them within (p50)", f"{after.p50:.0f} ms", min(1.0, after.p50 / 500)))
-        rows.append(("95 % of them within (p95)", f"{after.p95:.0f} ms", min(1.0, after.p95 / 500)))
+        rows.append(("p50", f"{after.p50:.0f} ms", min(1.0, after.p50 / 500)))
+        rows.append(("p95", f"{after.p95:.0f} ms", min(1.0, after.p95 / 500)))
     if run.memory is not None:
-        rows.append(("memory, all processes", human(run.memory), run.memory / most))
+        rows.append(("memory", human(run.memory), run.memory / most))
     if run.started is not None:
-        rows.append(("started in", f"{run.started:.2f} s", min(1.0, run.started / 5)))
+        rows.append(("start-up", f"{run.started:.2f} s", min(1.0, run.started / 5)))
     if run.shipped is not None:
-        rows.append(("shipped by the release", human(run.shipped), min(1.0, run.shipped / 1_000_000)))
+        rows.append(("shipped", human(run.shipped), min(1.0, run.shipped / 1_000_000)))
     return rows
 
 

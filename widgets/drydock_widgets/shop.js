@@ -104,10 +104,10 @@ function drawDesign(run, t, chosen, choose) {
 
 /** @param {any} run */
 function drawFigures(run) {
-  return make("dl", { class: "dd-figures" }, ...run.figures.flatMap(([name, said, share]) => {
+  return make("ul", { class: "dd-figures", "aria-label": `Figures of the ${run.design}` }, ...run.figures.map(([name, said, share]) => {
     const bar = make("span", { class: "dd-bar" });
     bar.style.width = `${100 * share}%`;
-    return [make("dt", {}, name), make("dd", {}, make("span", { class: "dd-track" }, bar), make("span", { class: "dd-code" }, said))];
+    return make("li", {}, make("span", {}, name), make("span", { class: "dd-track" }, bar), make("span", { class: "dd-code" }, said));
   }));
 }
 

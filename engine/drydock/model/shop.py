@@ -131,7 +131,7 @@ class Part:
         more = f"  x{self.replicas}" if self.replicas > 1 else ""
         stack = f"  {shown(self.stack)}" if self.stack != "tornado" else ""
         fault = f"  {self.fault}" if self.fault else ""
-        return f"{self.name:<16} {self.state:<9}  {shown(self.version)}{more}{memory}{up}{stack}{fault}"
+        return f"{shown(self.name):<16} {self.state:<9}  {shown(self.version)}{more}{memory}{up}{stack}{fault}"
 
 
 @dataclass(frozen=True)

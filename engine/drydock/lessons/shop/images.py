@@ -53,7 +53,7 @@ class Images:
         `packed` is monolith, front, a part, or other; a broken release does not start. Raises: NoShop.
         """
         name, other = self.tag(packed, version), packed == OTHER
-        before = [str(image.id) for image in self.client.images.list(name)]
+        before = {str(row["Id"]) for row in self.client.api.images(name)}
         try:
             self.client.images.build(
                 fileobj=context(self.folder, changed, version, broken),
@@ -66,7 +66,7 @@ class Images:
         except (BuildError, APIError) as error:
             why = str(getattr(error, "explanation", None) or error).strip().splitlines()[-1][:300]
             raise NoShop(NOT_BUILT.format(name=name, why=why, folder=self.folder)) from None
-        for old in set(before) - {str(image.id) for image in self.client.images.list(name)}:
+        for old in before - {str(row["Id"]) for row in self.client.api.images(name)}:
             with suppress(APIError):  # it has another name, or a container: then it stays
                 self.client.images.remove(old)
         return name
@@ -93,7 +93,8 @@ class Images:
 def tags(client: docker.DockerClient, name: str) -> tuple[str, ...]:
     """Return the names of all images of a store that the engine has."""
     begin = f"lab/{name}-"
-    return tuple(sorted(tag for image in client.images.list() for tag in image.tags if tag.startswith(begin)))
+    rows = client.api.images()  # not images.list(): it asks about each, and others may be removing theirs
+    return tuple(sorted(tag for row in rows for tag in row.get("RepoTags") or () if tag.startswith(begin)))
 
 
 def remove(client: docker.DockerClient, name: str) -> int:

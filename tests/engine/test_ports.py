@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager, suppress
 
 import pytest
-from drydock.engine import listening
+from drydock.engine import listening, relays
 from drydock.engine.errors import BadParameter, EngineError
 from drydock.engine.ports import Ports
 
@@ -207,3 +207,29 @@ def test_a_port_that_another_container_published_is_taken_before_its_program_lis
 def test_a_port_that_cannot_be_published_says_why(ports, port, binding, error, words):
     with pytest.raises(error, match=words):
         publish(ports, port, binding)
+
+
+def test_a_relay_looks_again_once_nobody_answers_where_the_program_was(monkeypatch):
+    monkeypatch.setattr(relays, "FRESH", 600.0)
+    looked, places = [], ["127.99.0.9", "127.99.0.10"]
+
+    def where():
+        looked.append(places[0])
+        return places[0]
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with service(address=places[0]) as port:
+            relay = relays.Stream(listener, where, port)
+            assert [capitals(listener) for _ in range(3)] == [b"HELLO"] * 3
+            assert looked == ["127.99.0.9"]
+        del places[0]
+        with service(address=places[0], port=port):
+            assert capitals(listener) == b"HELLO"
+        relay.close()
+    assert looked == ["127.99.0.9", "127.99.0.10"]
+
+
+def capitals(listener):
+    with socket.create_connection(listener.getsockname(), timeout=20) as client:
+        client.sendall(b"hello")
+        return client.recv(100)

@@ -15,6 +15,7 @@ from typing import Any
 
 Where = Callable[[], str | None]  # the address at which the program listens now; None: nowhere
 IDLE = 90.0  # s after which a client of a datagram relay is forgotten, as in docker-proxy
+FRESH = 1.0  # s for which a place holds where a program listened: to look took 14 ms, to carry a request takes 1
 MOST = 1024  # clients of one datagram relay; beyond that the one that was silent longest is forgotten
 LARGEST = 65535  # bytes of a datagram
 
@@ -46,6 +47,7 @@ class Stream:
 
     def __init__(self, listener: socket.socket, where: Where, port: int) -> None:
         self.listener, self.where, self.port = listener, where, port
+        self.found: tuple[str | None, float] = (None, 0.0)  # where it listened, and when that was seen
         threading.Thread(target=self._accept, name=f"port {port}", daemon=True).start()
 
     def close(self) -> None:
@@ -65,16 +67,25 @@ class Stream:
     def _connect(self, client: socket.socket) -> None:
         """Carry one connection; nobody there is a connection that closes at once, as with docker-proxy."""
         with client:
-            address = self.where()
-            if address is None:
-                return
-            try:
-                server = socket.create_connection((address, self.port), timeout=10)
-            except OSError:
-                return
-            with server:
-                server.settimeout(None)
-                _both_ways(client, server)
+            server = self._server()
+            if server is not None:
+                with server:
+                    server.settimeout(None)
+                    _both_ways(client, server)
+
+    def _server(self) -> socket.socket | None:
+        """Return a connection to the program where it listened a moment ago, else where it does now."""
+        address, seen = self.found
+        if address is not None and time.monotonic() - seen < FRESH:
+            with contextlib.suppress(OSError):  # it is gone from there: look again
+                return socket.create_connection((address, self.port), timeout=10)
+        self.found = address, _ = self.where(), time.monotonic()
+        if address is None:
+            return None
+        try:
+            return socket.create_connection((address, self.port), timeout=10)
+        except OSError:
+            return None
 
 
 def _both_ways(one: socket.socket, other: socket.socket) -> None:

@@ -1,0 +1,286 @@
+"""The online store, run two ways under one load: what was asked, what came back, and what each design lost.
+
+The same five parts are one process (`monolith`) or six (`services`: a front and a process for each part). A `Plan`
+says what shall happen to it; a `Run` what then did happen, measured on an engine or reckoned by `model.shop_rule`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from drydock.model.layer import human, shown
+
+DESIGNS = ("monolith", "services")
+PARTS = ("catalogue", "cart", "payment", "recommendations", "users")
+PATHS = {  # what a customer asks for: the parts it needs, in the order in which the front asks them
+    "home": ("catalogue", "recommendations"),
+    "add": ("users", "cart"),
+    "pay": ("users", "cart", "payment"),
+}
+DEEDS = ("nothing", "crash", "slow", "leak", "bad release", "patch", "other stack")
+REMEDIES = ("timeout", "retry", "fallback", "replica")
+RATE = 30  # requests per second
+PATIENCE = 0.5  # seconds; then a customer leaves
+SLICE = 0.5  # seconds of a window
+UNKNOWN = "There is no {what} {name!r}: {all}.\nTry: {near!r}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What shall happen: one deed to one part, at one moment of a bounded load, with these remedies in place."""
+
+    deed: str = "nothing"  # one of DEEDS
+    part: str = "recommendations"  # one of PARTS
+    remedies: tuple[str, ...] = ()  # of REMEDIES; replica: a second one of the part, in the monolith of all
+    seconds: float = 4.0  # how long the load lasts, at most 30
+    at: float = 1.0  # when the deed is done
+    rate: int = RATE  # requests per second, at most 100
+    seed: int = 295  # the same seed, the same requests in the same order
+
+    def __post_init__(self) -> None:
+        known(self.deed, DEEDS, "deed")
+        known(self.part, PARTS, "part")
+        for remedy in self.remedies:
+            known(remedy, REMEDIES, "remedy")
+        if self.deed == "other stack":
+            known(self.part, PARTS[3:4], "part on another stack")
+        if not (0 < self.seconds <= 30 and 0 < self.rate <= 100 and 0 <= self.at < self.seconds):
+            raise ValueError("A load lasts at most 30 seconds at 100 requests a second, and the deed falls into it")
+
+    def sentence(self) -> str:
+        """Return in one sentence what shall happen.
+
+        >>> Plan("slow", remedies=("timeout", "fallback")).sentence()
+        'slow: recommendations, 1 s into 4 s of 30 requests a second; with timeout and fallback.'
+        >>> Plan("crush")
+        Traceback (most recent call last):
+        ValueError: There is no deed 'crush': nothing, crash, slow, leak, bad release, patch, other stack.
+        Try: 'crash'
+        """
+        said = self.deed if self.deed == "nothing" else f"{self.deed}: {self.part}, {self.at:g} s into"
+        with_ = f"; with {' and '.join(self.remedies)}" if self.remedies else ""
+        load = f"{self.seconds:g} s of {self.rate} requests a second"
+        return f"{said + ' happens in' if self.deed == 'nothing' else said} {load}{with_}."
+
+
+@dataclass(frozen=True)
+class Request:
+    """One customer's request: when it was sent, what for, and how it ended."""
+
+    at: float  # seconds since the load began
+    kind: str  # one of PATHS: home, add, pay
+    ok: bool
+    ms: float  # until the answer, or until the customer left
+    left: bool = False  # the customer waited for PATIENCE in vain
+
+
+@dataclass(frozen=True)
+class Window:
+    """One slice of time: how many were sent in it, how many of those went well, and how long the good ones took."""
+
+    start: float  # seconds since the load began
+    seconds: float
+    sent: int
+    ok: int
+    left: int  # who waited in vain; the other failures were quick
+    p50: float | None  # ms, of the good answers; None where there are none
+    p95: float | None
+
+    @property
+    def success(self) -> float | None:
+        """Return the share that went well, 0 to 1; None where nothing was sent."""
+        return self.ok / self.sent if self.sent else None
+
+    def picture(self) -> str:
+        """Return the slice on one line.
+
+        >>> Window(1.0, 0.5, 20, 12, 3, 8.2, 31.0).picture()
+        '1.0 s  ######....   12 of 20   p50    8 ms   p95   31 ms   3 left'
+        """
+        bar = "#" * round(10 * (self.success or 0))
+        times = "".join(f"   {n} {ms:>4.0f} ms" for n, ms in (("p50", self.p50), ("p95", self.p95)) if ms is not None)
+        return f"{self.start:.1f} s  {bar:.<10}  {self.ok:>3} of {self.sent}{times}" + (
+            f"   {self.left} left" if self.left else ""
+        )
+
+
+@dataclass(frozen=True)
+class Part:
+    """One process of a design: in the monolith there is one, with all parts inside; else the front and one a part."""
+
+    name: str  # monolith; front, catalogue, ...
+    state: str = "running"  # starting, running, dead, stopped
+    version: str = "1.0"
+    stack: str = "tornado"  # what it is written on
+    replicas: int = 1  # that run now
+    memory: int | None = None  # bytes, of all its replicas
+    started: float | None = None  # seconds from `docker start` to the first answer
+    fault: str = ""  # slow, leak; "" where nobody did anything to it
+    inside: tuple[str, ...] = ()  # the parts whose code it runs
+
+    def picture(self) -> str:
+        """Return the part on one line.
+
+        >>> Part("cart", memory=31_000_000, started=0.41).picture()
+        'cart             running    1.0  31MB  up in 0.41 s'
+        """
+        memory = "" if self.memory is None else f"  {human(self.memory)}"
+        up = "" if self.started is None else f"  up in {self.started:.2f} s"
+        more = f"  x{self.replicas}" if self.replicas > 1 else ""
+        stack = f"  {shown(self.stack)}" if self.stack != "tornado" else ""
+        fault = f"  {self.fault}" if self.fault else ""
+        return f"{shown(self.name):<16} {self.state:<9}  {shown(self.version)}{more}{memory}{up}{stack}{fault}"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that was done or seen, at its moment: "crash", "died", "replica", "released", "mended" ..."""
+
+    at: float  # seconds since the load began; below 0: before it
+    what: str
+    part: str
+    text: str  # one sentence
+
+
+@dataclass(frozen=True)
+class Run:
+    """One design under one load: every request, every event, and its parts as they stand now."""
+
+    design: str  # one of DESIGNS
+    plan: Plan
+    engine: str = ""  # who ran it: "Docker 26.1.5"; "" for the model
+    measured: bool = True  # False: the deterministic model reckoned it
+    parts: tuple[Part, ...] = ()
+    requests: tuple[Request, ...] = ()
+    events: tuple[Event, ...] = ()
+    shipped: int | None = None  # bytes of layers that a release of this plan had to ship; None: none was made
+    memory_is: str = ""  # how memory was measured, in words
+    held: tuple[tuple[float, int], ...] = ()  # (seconds, bytes of all processes together) as the load went on
+    done: bool = False
+    now: float = 0.0  # seconds since the load began
+
+    @cached_property
+    def windows(self) -> tuple[Window, ...]:
+        """Return the run cut into slices of half a second, oldest first; the last may still grow."""
+        count = int(max((r.at for r in self.requests), default=-SLICE) / SLICE) + 1
+        rows: list[list[Request]] = [[] for _ in range(count)]
+        for request in self.requests:
+            rows[int(request.at / SLICE)].append(request)
+        return tuple(_window(number * SLICE, SLICE, row) for number, row in enumerate(rows))
+
+    @cached_property
+    def before(self) -> Window:
+        """Return what was sent before the deed, as one slice."""
+        return _window(0.0, self.plan.at, [r for r in self.requests if r.at < self.plan.at])
+
+    @cached_property
+    def after(self) -> Window:
+        """Return what was sent since the deed, as one slice: where nothing happens, all of it."""
+        start = 0.0 if self.plan.deed == "nothing" else self.plan.at
+        return _window(start, max(0.0, self.now - start), [r for r in self.requests if r.at >= start])
+
+    @property
+    def memory(self) -> int | None:
+        """Return the bytes that all processes hold together, where they were measured."""
+        known = [part.memory for part in self.parts if part.memory is not None]
+        return sum(known) if known else None
+
+    @property
+    def started(self) -> float | None:
+        """Return the seconds until the whole design answered: its slowest part's, for all start together."""
+        return max((part.started for part in self.parts if part.started is not None), default=None)
+
+    def by_kind(self) -> dict[str, Window]:
+        """Return what was sent since the deed, for each kind of request: which customers noticed."""
+        start = self.after.start
+        return {k: _window(start, 0.0, [r for r in self.requests if r.at >= start and r.kind == k]) for k in PATHS}
+
+    @property
+    def source(self) -> str:
+        """Return who says all this, for a badge: the engine's name, or that it is a model."""
+        return self.engine if self.measured else "a model, not measured"
+
+    def sentence(self) -> str:
+        """Return in one sentence how the customers fared.
+
+        >>> asked = (Request(1.0, "home", False, 500, True), Request(1.5, "pay", True, 12.0))
+        >>> Run("services", Plan("slow"), requests=asked, now=2.0).sentence()
+        'services: 50 % of 2 requests went well after slow in recommendations; 1 customer left after 0.5 s in vain.'
+        """
+        seen = self.after
+        if not seen.sent:
+            return f"{self.design}: nothing was asked yet."
+        since = "" if self.plan.deed == "nothing" else f" after {self.plan.deed} in {self.plan.part}"
+        slow = f"; p95 {seen.p95:.0f} ms" if seen.p95 is not None and not seen.left else ""
+        left = f"; {seen.left} customer{'s' * (seen.left > 1)} left after {PATIENCE:g} s in vain" if seen.left else ""
+        return f"{self.design}: {100 * seen.ok / seen.sent:.0f} % of {seen.sent} requests went well{since}{slow}{left}."
+
+    def picture(self) -> str:
+        """Draw the run: its parts, its slices of time, its events, one line each.
+
+        >>> print(Run("monolith", Plan(), parts=(Part("monolith"),), requests=(Request(0.1, "pay", True, 9.0),),
+        ...           measured=False).picture())
+        monolith  a model, not measured  nothing happens in 4 s of 30 requests a second.
+          monolith         running    1.0
+          0.0 s  ##########    1 of 1   p50    9 ms   p95    9 ms
+        """
+        rows = [f"{self.design}  {shown(self.source)}  {self.plan.sentence()}"]
+        rows += [f"  {part.picture()}" for part in self.parts]
+        rows += [f"  {window.picture()}" for window in self.windows]
+        rows += [f"  {event.at:.1f} s  {shown(event.text)}" for event in self.events]
+        return "\n".join(rows)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both designs under the same load at the same moment."""
+
+    runs: tuple[Run, ...]
+
+    def run(self, design: str) -> Run:
+        """Return one design's run.  Raises: KeyError."""
+        return {run.design: run for run in self.runs}[design]
+
+    @property
+    def plan(self) -> Plan:
+        """Return what was to happen to both."""
+        return self.runs[0].plan
+
+    @property
+    def done(self) -> bool:
+        """Return True once both loads are over."""
+        return all(run.done for run in self.runs)
+
+    def sentence(self) -> str:
+        """Return what became of each design, a sentence each."""
+        return " ".join(run.sentence() for run in self.runs)
+
+    def picture(self) -> str:
+        """Draw both runs, one below the other, and say what became of them."""
+        return "\n".join([*(run.picture() for run in self.runs), self.sentence()])
+
+
+def known(name: str, names: Sequence[str], what: str) -> str:
+    """Return the name where it is one of these.  Raises: ValueError, with the nearest."""
+    if name not in names:
+        near = min(names, key=lambda n: -len(set(n) & set(str(name))) / len(set(n) | set(str(name))))
+        raise ValueError(UNKNOWN.format(what=what, name=name, all=", ".join(names), near=near))
+    return name
+
+
+def rank(values: Iterable[float], share: float) -> float | None:
+    """Return the value below or at which this share of all lies; None where there are none.
+
+    >>> rank([5, 1, 4, 2, 3], 0.5), rank(range(1, 101), 0.95), rank([], 0.5)
+    (3, 95, None)
+    """
+    row = sorted(values)
+    return row[max(0, -int(-share * len(row) // 1) - 1)] if row else None
+
+
+def _window(start: float, seconds: float, row: Sequence[Request]) -> Window:
+    good = [request.ms for request in row if request.ok]
+    left = sum(request.left for request in row)
+    return Window(start, seconds, len(row), len(good), left, rank(good, 0.5), rank(good, 0.95))

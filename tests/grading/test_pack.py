@@ -10,7 +10,7 @@ import docker
 import pytest
 import registries
 from drydock import read
-from drydock_grading import bases, notebook, packing, reading, remote
+from drydock_grading import archive, bases, notebook, packing, reading, remote
 from drydock_grading.__main__ import main
 from drydock_grading.artifact import ABOUT, ARCHIVE, nonce
 from drydock_grading.assignments import UnknownCheck
@@ -123,7 +123,7 @@ def test_a_base_nobody_knows_travels_with_the_work(engine, tmp_path):
 
 def test_layers_that_do_not_fit_are_left_out_from_the_base_up(engine, tmp_path, monkeypatch):
     client, _ = engine
-    monkeypatch.setattr(packing, "LARGEST", packing.RESERVE + 1_000_000)
+    monkeypatch.setattr(archive, "LARGEST", archive.RESERVE + 1_000_000)
     built(
         client, tmp_path / "context", TEXT + "COPY big /big\nCOPY small /small\n", big=os.urandom(900_000), small=b"s"
     )

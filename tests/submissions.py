@@ -262,12 +262,14 @@ def make(name: str, released: Path, into: Path, client: docker.DockerClient, reg
 
 
 def tidy(url: str, registry: str) -> None:
-    """Remove what the exercises leave in an engine for their learners: a container, and images by their names."""
+    """Remove what the exercises leave in an engine for their learners: containers, a network, images by their names."""
     client = docker.DockerClient(base_url=url)
-    for container in client.containers.list(all=True, filters={"name": "^/ac295$"}):
+    for container in client.containers.list(all=True, filters={"name": "^/(ac295|ex3-db|ex3-web)$"}):
         container.remove(force=True)
+    for network in client.networks.list(names=["ex3"]):
+        network.remove()
     for image in client.images.list():
         for tag in image.tags:
-            if tag.startswith((registry, "lab/ex2-hello")):
+            if tag.startswith((registry, "lab/ex2-hello", "lab/ex3-")):
                 client.images.remove(tag)
     client.close()

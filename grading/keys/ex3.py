@@ -10,18 +10,16 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 import docker
 import drydock
-from docker.errors import NotFound
 from drydock.badge import executes
 from drydock.lessons import bases
 from drydock.lessons.containers import create
-from drydock.lessons.visits import visit
+from drydock.lessons.visits import leave, visit
 from drydock_grading import packing
 from drydock_grading.artifact import nonce
 from drydock_grading.checks.services import seal
@@ -140,21 +138,12 @@ def played(work: Work, client: docker.DockerClient, visits: Path) -> None:
                 at = act
                 visit(client, "ex3-web", 7080, 0 if before == "kill" else 20, visits)
     finally:
-        cleared(client)
+        leave(client, "ex3-web", "ex3-db", network=NETWORK)
 
 
 def started(client: docker.DockerClient, name: str, image: str) -> None:
     """Start a container of that name on the network, in the place of an earlier one."""
     create(client, name, image, LESSON, say=False, network=NETWORK).start()
-
-
-def cleared(client: docker.DockerClient) -> None:
-    """Remove the containers and the network."""
-    for name in ("ex3-web", "ex3-db"):
-        with suppress(NotFound):
-            client.containers.get(name).remove(force=True)
-    for network in client.networks.list(names=[NETWORK]):
-        network.remove()
 
 
 def receipt(code: str, db: str, version: str, web: str, answer: int = 1) -> str:

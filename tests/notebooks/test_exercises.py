@@ -59,5 +59,7 @@ def earns_all_points(path, url, registry, tmp_path):
     assert worth == {c.id: float(c.outputs[-1].data["text/plain"]) for c in tests}
     assert sum(worth.values()) == 20
     about = json.loads((folder / "artifact.json").read_text())
-    assert about["learner"] == "ada" and about["pushed"]["reference"].startswith(registry)
+    assert about["learner"] == "ada"
+    if "push" in path.stem:
+        assert about["pushed"]["reference"].startswith(registry)
     assert (tmp_path / "hand-in" / path.stem[:3] / "ada.zip").is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,17 @@ def _keep(path: Path, text: str) -> None:
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
     visits = [MARK + one for one in (before + text).split(MARK) if one]
     path.write_text("".join(visits[-KEPT:]), encoding="utf-8")
+
+
+def leave(client: docker.DockerClient, *names: str, network: str = "") -> None:
+    """Remove these containers and the network that they were on, where they are there, and say what was removed."""
+    gone = []
+    for name in names:
+        with suppress(NotFound):
+            client.containers.get(name).remove(force=True)
+            gone.append(name)
+    for one in client.networks.list(names=[network]) if network else ():
+        if one.name == network:  # Docker lists what only begins like it, too
+            one.remove()
+            gone.append(f"the network {network}")
+    print(f"Removed: {', '.join(gone) or 'nothing was there'}.")

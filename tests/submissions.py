@@ -1,7 +1,6 @@
 """Submissions as a class makes them: the answer keys, spoiled by name in every way that the exercises list.
 
-The name of a mistake is the student's id. What each must earn stands in expected_ex1.csv and expected_ex2.csv, written
-by hand.
+The name of a mistake is the student's id. What each must earn stands in expected_ex1.csv and its like, written by hand.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import ex1
 import ex2
 from drydock_grading import packing
 from drydock_grading.artifact import nonce
+from submissions_ex3 import EX3, Third
 
 TOKEN = "dckr_pat_of-no-use-to-anybody-0002"
 
@@ -243,11 +243,15 @@ BAD: dict[str, Callable[[Path], None]] = {  # work that earns nothing, or little
 }
 
 
+CLASSES = {"ex1": (ex1, EX1, ODD1), "ex2": (ex2, EX2, {}), "ex3": (Third, EX3, {})}
+ALL = (*NOTEBOOKS, *BAD, "neighbours-image")
+COMMON = {"ex1": ALL, "ex2": ALL, "ex3": ("explained", "no-artifact", "neighbours-image")}  # ex3: what is its own
+
+
 def make(name: str, released: Path, into: Path, client: docker.DockerClient, registry: str) -> list[str]:
     """Make every submission of one exercise, a folder for each student, and return the students."""
-    key, works = (ex1, EX1) if name == "ex1" else (ex2, EX2)
-    odd = ODD1 if name == "ex1" else {}
-    for student in (*works, *odd, *NOTEBOOKS, *BAD, "neighbours-image"):
+    key, works, odd = CLASSES[name]
+    for student in (*works, *odd, *COMMON[name]):
         folder = into / student
         shutil.copytree(released, folder)
         if student in odd:

@@ -10,12 +10,14 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 import docker
 import drydock
+from docker.errors import ImageNotFound
 from drydock.badge import executes
 from drydock.lessons import bases
 from drydock.lessons.containers import create
@@ -92,6 +94,9 @@ def do(work: Work, folder: Path, learner: str, client: docker.DockerClient, regi
     code = work.code or nonce("ex3", learner)
     for path, text in {**dict(zip(RECIPES, (work.db, work.web, work.golf), strict=True)), **work.files}.items():
         (folder / path).write_text(text)
+    for name in (IMAGES.get(part, V2) for part in ("db", "v1", "golf", "v2") if part not in work.build):
+        with suppress(ImageNotFound):
+            client.api.remove_image(name, noprune=True)  # an earlier learner's, on the same engine
     for part in work.build:
         built(work, part, folder, code, client)
     visits = folder / "visits.txt"

@@ -80,9 +80,11 @@ def as_built(dockerfile: Dockerfile, recipe: Recipe) -> Plan:
                 source = ends[step.source] if isinstance(step.source, int) else f"base {step.source}"
                 name = name.replace("{hash}", f"dir:{len(made):064x}")
                 copied[source, asked(step)] = name
-            new = f"step {len(made)}"
-            made.append(Made(new, at, f"{len(made):06}", name))
-            at = new
+            same = next((one.id for one in made if (one.parent, one.created_by) == (at, name)), "")
+            if not same:  # a step that an earlier stage did as well is one image
+                same = f"step {len(made)}"
+                made.append(Made(same, at, f"{len(made):06}", name))
+            at = same
         ends[stage.index] = at
     return replace(plan, known=Known(images=images, made=tuple(made), copied=copied))
 

@@ -140,9 +140,8 @@ def upgrade(most: float, before: str, program: str, heavy: str) -> Judge:
                 most, f"/{program} in the new image {said}, not v2.", "image-runs", "Was it built after the edit?"
             )
         if address := ADDRESS.search(text[:20_000]):
-            return part(
-                most / 2, most, f"/{program} has an address of its own in it: {address[0]}.", "", "Who knows it?"
-            )
+            why = f"/{program} has an address of its own in it: {address[0]}."
+            return part(most / 2, most, why, "expose-publishes", "Who else could say where db is?")
         shared = _shared(case.artifact.diff_ids, first.artifact.diff_ids)
         node = case.tree.nodes.get(heavy)
         if node is None:

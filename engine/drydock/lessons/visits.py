@@ -82,3 +82,12 @@ def leave(client: docker.DockerClient, *names: str, network: str = "") -> None:
             one.remove()
             gone.append(f"the network {network}")
     print(f"Removed: {', '.join(gone) or 'nothing was there'}.")
+
+
+def standing(client: docker.DockerClient, *names: str) -> None:
+    """Print how each of these containers stands: running, exited, or not there."""
+    for name in names:
+        try:
+            print(f"{name}: {client.containers.get(name).status}")
+        except NotFound:
+            print(f"{name}: not there")

@@ -1,7 +1,6 @@
 """Submissions as a class makes them: the answer keys, spoiled by name in every way that the exercises list.
 
-The name of a mistake is the student's id. What each must earn stands in expected_ex1.csv and expected_ex2.csv, written
-by hand.
+The name of a mistake is the student's id. What each must earn stands in expected_ex1.csv and its like, written by hand.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import ex1
 import ex2
 from drydock_grading import packing
 from drydock_grading.artifact import nonce
+from submissions_ex3 import EX3, Third
 
 TOKEN = "dckr_pat_of-no-use-to-anybody-0002"
 
@@ -243,11 +243,28 @@ BAD: dict[str, Callable[[Path], None]] = {  # work that earns nothing, or little
 }
 
 
+CLASSES = {"ex1": (ex1, EX1, ODD1), "ex2": (ex2, EX2, {}), "ex3": (Third, EX3, {})}
+ALL = (*NOTEBOOKS, *BAD, "neighbours-image")
+COMMON = {"ex1": ALL, "ex2": ALL, "ex3": ("explained", "no-artifact", "neighbours-image")}  # ex3: what is its own
+PARTIAL = {
+    "ex1": ("first-name-only", "secret"),
+    "ex2": ("pushed-elsewhere", "hello-misspelt"),
+    "ex3": ("decoy", "untouched"),
+}
+
+
+def through(name: str) -> tuple[str, ...]:
+    """Return whose work goes through nbgrader each time: what happened to notebooks, and some of what earns a part.
+
+    The rest of a class differs in the artifact alone, and the checks judge that the same without a notebook around it.
+    """
+    return ("key", *COMMON[name], *PARTIAL[name])
+
+
 def make(name: str, released: Path, into: Path, client: docker.DockerClient, registry: str) -> list[str]:
     """Make every submission of one exercise, a folder for each student, and return the students."""
-    key, works = (ex1, EX1) if name == "ex1" else (ex2, EX2)
-    odd = ODD1 if name == "ex1" else {}
-    for student in (*works, *odd, *NOTEBOOKS, *BAD, "neighbours-image"):
+    key, works, odd = CLASSES[name]
+    for student in (*works, *odd, *COMMON[name]):
         folder = into / student
         shutil.copytree(released, folder)
         if student in odd:
@@ -262,12 +279,14 @@ def make(name: str, released: Path, into: Path, client: docker.DockerClient, reg
 
 
 def tidy(url: str, registry: str) -> None:
-    """Remove what the exercises leave in an engine for their learners: a container, and images by their names."""
+    """Remove what the exercises leave in an engine for their learners: containers, a network, images by their names."""
     client = docker.DockerClient(base_url=url)
-    for container in client.containers.list(all=True, filters={"name": "^/ac295$"}):
+    for container in client.containers.list(all=True, filters={"name": "^/(ac295|ex3-db|ex3-web)$"}):
         container.remove(force=True)
+    for network in client.networks.list(names=["ex3"]):
+        network.remove()
     for image in client.images.list():
         for tag in image.tags:
-            if tag.startswith((registry, "lab/ex2-hello")):
+            if tag.startswith((registry, "lab/ex2-hello", "lab/ex3-")):
                 client.images.remove(tag)
     client.close()

@@ -55,6 +55,8 @@ class About:
     base: str = ""
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
     pushed: Pushed | None = None
+    others: Mapping[str, str] = field(default_factory=dict)  # the names of the images that are other parts of the work
+    notes: Mapping[str, str] = field(default_factory=dict)  # texts beside the notebook, by path
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Artifact:
     no_image: str = NOTHING  # why there is no image
     no_about: str = NOTHING
     contents: Callable[[int], Iterator[tuple[str, bytes]]] | None = field(default=None, compare=False, repr=False)
+    others: Mapping[str, Artifact] = field(default_factory=dict)  # further images, where the work has several parts
 
     @property
     def diff_ids(self) -> tuple[str, ...]:
@@ -123,6 +126,10 @@ class Artifact:
             yield "base", shown(about.base) or "none that the course knows"
             yield "starts", shown(" ".join([*self.image.config.entrypoint, *self.image.config.cmd])) or "nothing"
             yield from self._layers(self.image)
+        for part, other in sorted(self.others.items()):
+            yield part, f"{shown(about.others.get(part, 'an image'))}  {other.config[:19]}"
+        for path, text in sorted(about.notes.items()):
+            yield "note", f"{shown(path)}, {len(text.splitlines())} lines"
         for path, recipe in sorted(about.recipes.items()):
             yield "Dockerfile", f"{shown(path)}, with {len(recipe.context.files)} files in its folder"
         if about.pushed:

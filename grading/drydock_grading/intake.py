@@ -23,7 +23,8 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import compute_checksum, parse_utc
 
-from drydock_grading.reading import FAILURES, BadArtifact, regular
+from drydock_grading.claims import BadArtifact
+from drydock_grading.reading import FAILURES, regular
 
 LARGEST = 20_000_000  # bytes of a notebook, its outputs included
 CELLS = 2000

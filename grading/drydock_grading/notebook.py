@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from drydock.client import connect
 from drydock.record import answers
 from IPython.display import display
 
-from drydock_grading import artifact, bases, packing, reading
+from drydock_grading import artifact, bases, reading
 from drydock_grading.assignments import ASSIGNMENTS, find
 from drydock_grading.checks.case import Case, run
 from drydock_grading.result import Score
@@ -45,6 +44,8 @@ def pack(
     *,
     pushed: str = "",
     dockerfiles: Iterable[str] = (),
+    others: Mapping[str, str] | None = None,
+    notes: Iterable[str] = (),
     folder: str | Path = ".",
     client: Any = None,
 ) -> artifact.Artifact:
@@ -52,8 +53,14 @@ def pack(
 
     Raises: NoLearner, LookupError where the engine has no such image, BadArtifact, NoContext.
     """
+    from drydock.client import connect  # here, for a grader's kernel packs nothing and need not load what does
+
+    from drydock_grading import packing
+
     _known(assignment)
-    return packing.pack(assignment, learner(), client or connect(), image, Path(folder), pushed, dockerfiles)
+    return packing.pack(
+        assignment, learner(), client or connect(), image, Path(folder), pushed, dockerfiles, others=others, notes=notes
+    )
 
 
 def check(id: str, *, folder: str | Path = ".") -> Score:

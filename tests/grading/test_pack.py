@@ -5,12 +5,13 @@ import os
 import re
 import shutil
 import subprocess
+from hashlib import sha256
 
 import docker
 import pytest
 import registries
 from drydock import read
-from drydock_grading import bases, notebook, packing, reading, remote
+from drydock_grading import archive, bases, notebook, packing, reading, remote
 from drydock_grading.__main__ import main
 from drydock_grading.artifact import ABOUT, ARCHIVE, nonce
 from drydock_grading.assignments import UnknownCheck
@@ -123,7 +124,7 @@ def test_a_base_nobody_knows_travels_with_the_work(engine, tmp_path):
 
 def test_layers_that_do_not_fit_are_left_out_from_the_base_up(engine, tmp_path, monkeypatch):
     client, _ = engine
-    monkeypatch.setattr(packing, "LARGEST", packing.RESERVE + 1_000_000)
+    monkeypatch.setattr(archive, "LARGEST", archive.RESERVE + 1_000_000)
     built(
         client, tmp_path / "context", TEXT + "COPY big /big\nCOPY small /small\n", big=os.urandom(900_000), small=b"s"
     )
@@ -213,9 +214,11 @@ def test_an_instructor_accepts_a_base_by_a_command(engine, embedded, tmp_path, m
 
 
 def test_the_exercises_files_are_the_ones_that_the_checks_know():
-    from drydock_grading.assignments import ex1, ex2
+    from drydock_grading.assignments import ex1, ex2, ex3
 
-    for table, folder in ((ex1.GIVEN, "ex1-pull-modify-push/course"), (ex2.GIVEN, "ex2-build-push/playground")):
+    given = {"ex1-pull-modify-push/course": ex1.GIVEN, "ex2-build-push/playground": ex2.GIVEN}
+    given |= {"ex3-play/db": ex3.DB, "ex3-play/web": ex3.WEB}
+    for folder, table in given.items():
         for path, digest in table.items():
             body = (ROOT / "exercises" / folder / path.rpartition("/")[2]).read_bytes()
-            assert digest == "sha256:" + packing.sha256(body).hexdigest()
+            assert digest == "sha256:" + sha256(body).hexdigest()

@@ -6,9 +6,10 @@ import difflib
 
 from drydock_grading.assignments.ex1 import EX1
 from drydock_grading.assignments.ex2 import EX2
+from drydock_grading.assignments.ex3 import EX3
 from drydock_grading.checks.case import Assignment, Check
 
-ASSIGNMENTS = {one.name: one for one in (EX1, EX2)}
+ASSIGNMENTS = {one.name: one for one in (EX1, EX2, EX3)}
 
 
 class UnknownCheck(LookupError):

@@ -37,7 +37,7 @@ def ordered(most: float, path: str, edited: str, slow: str, lesser: str = "") ->
             return none(most, f"{path} cannot be built. {shown(str(error))[:200]}")
         if grows(dockerfile):
             return none(most, f"{path} has variables made of variables without end.")
-        if not _built_from(case, dockerfile) or not _same_file(case, recipe, edited):
+        if not built_from(case, dockerfile) or not same_file(case, recipe, edited):
             why = f"The image was not built from {path} as it is now: its history or its files tell of other steps."
             return none(most, why, "image-runs", "What has to happen after an edit of a Dockerfile?")
         if edited not in recipe.context.by_path:
@@ -80,9 +80,11 @@ def as_built(dockerfile: Dockerfile, recipe: Recipe) -> Plan:
                 source = ends[step.source] if isinstance(step.source, int) else f"base {step.source}"
                 name = name.replace("{hash}", f"dir:{len(made):064x}")
                 copied[source, asked(step)] = name
-            new = f"step {len(made)}"
-            made.append(Made(new, at, f"{len(made):06}", name))
-            at = new
+            same = next((one.id for one in made if (one.parent, one.created_by) == (at, name)), "")
+            if not same:  # a step that an earlier stage did as well is one image
+                same = f"step {len(made)}"
+                made.append(Made(same, at, f"{len(made):06}", name))
+            at = same
         ends[stage.index] = at
     return replace(plan, known=Known(images=images, made=tuple(made), copied=copied))
 
@@ -118,7 +120,7 @@ def rerun(plan: Plan, edited: str, slow: str) -> int:
     return 0
 
 
-def _built_from(case: Case, dockerfile: Dockerfile) -> bool:
+def built_from(case: Case, dockerfile: Dockerfile) -> bool:
     """Return True where the image's history tells of the same steps as the Dockerfile's last stage, in their order."""
     chain: list[Instruction] = []
     stage = dockerfile.stages[-1]
@@ -154,7 +156,7 @@ def _letters(text: str) -> str:
     return re.sub(r"[\W_]+", "", text)
 
 
-def _same_file(case: Case, recipe: Recipe, edited: str) -> bool:
+def same_file(case: Case, recipe: Recipe, edited: str) -> bool:
     """Return True where the file beside the Dockerfile is the one in the image, wherever that has it."""
     mine = recipe.context.by_path.get(edited)
     name = edited.rpartition("/")[2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from drydock.model.image import Image
@@ -23,7 +23,7 @@ class Check:
     id: str
     max: float
     judge: Judge
-    image: bool = True  # it looks at the image; else at a Dockerfile's text
+    image: bool | None = True  # it looks at the image; False: at what artifact.json says; None: at another image
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,11 @@ class Case:
         """The files that a container sees."""
         return self.artifact.tree()
 
+    def part(self, name: str) -> Case | None:
+        """Return the case of another image that is part of the work, or None where it was not handed in."""
+        other = self.artifact.others.get(name)
+        return replace(self, artifact=replace(other, about=self.artifact.about)) if other else None
+
     def text(self, path: str) -> str | None:
         """Return a file's text as a container reads it, or None where there is none."""
         return self.artifact.text(path, self.tree)
@@ -98,7 +103,7 @@ def run(check: Check, case: Case) -> CheckResult:
     """Return a check's verdict; work that cannot be read earns nothing and is told why."""
     if check.image and case.artifact.image is None:
         return none(check.max, case.artifact.no_image)
-    if not check.image and case.artifact.no_about:
+    if check.image is False and case.artifact.no_about:
         return none(check.max, case.artifact.no_about)
     try:
         return check.judge(case)

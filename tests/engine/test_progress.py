@@ -55,13 +55,9 @@ def test_the_first_answer_whose_truth_is_known_is_the_one_that_can_be_right():
 def test_progress_is_a_table_that_a_saved_notebook_keeps_and_the_same_in_text():
     answer()
     shown = record.progress()._repr_mimebundle_()
-    assert (
-        '<meter min="0"' in shown["text/html"] and '<th scope="row">06-build-cache</th><td>1</td>' in shown["text/html"]
-    )
-    assert (
-        "You answered 1 of " in shown["text/plain"]
-        and shown["text/plain"].count("\n") >= len(shown["text/plain"]) // 120
-    )
+    row = '<th scope="row">06-build-cache</th><td>1</td>'
+    assert '<meter min="0"' in shown["text/html"] and row in shown["text/html"]
+    assert re.search(r"You answered 1 of \d+ (.|\n)*06-build-cache +1 ", shown["text/plain"])
 
 
 def test_a_name_is_asked_for_once_and_takes_over_what_was_answered_without_one(monkeypatch):

@@ -23,7 +23,8 @@ function make(tag, attributes = {}, ...children) {
 function seconds(s) { return s === null || s === undefined ? "" : `${s.toFixed(1)} s`; }
 
 /**
- * The widget's outermost element. Keys pressed inside never reach JupyterLab, where `d d` deletes the cell.
+ * The widget's outermost element. Keys pressed inside never reach JupyterLab, where `d d` deletes the cell; Escape leads
+ * out, to the cell: from there on JupyterLab's own keys count.
  * @param {HTMLElement} el
  * @param {string} name
  * @param {string} label
@@ -31,7 +32,10 @@ function seconds(s) { return s === null || s === undefined ? "" : `${s.toFixed(1
 function frame(el, name, label) {
   const root = make("section", {
     class: `dd dd-${name}`, "aria-label": label, "data-lm-suppress-shortcuts": "true",
-    onkeydown: (/** @type {Event} */ event) => event.stopPropagation(),
+    onkeydown: (/** @type {KeyboardEvent} */ event) => {
+      event.stopPropagation();
+      if (event.key === "Escape") /** @type {HTMLElement|null} */ (root.closest(".jp-Cell"))?.focus();
+    },
   });
   el.append(root);
   return root;

@@ -128,6 +128,7 @@ def test_a_question_is_answered_with_the_keyboard_alone(tab):
     box.locator(".dd-sentence", has_text="= Right.").wait_for()  # said at most once a second
     assert "It is a process." in box.inner_text()
     tab.shoot(".dd-question", "question-light")
+    assert page.evaluate(FOCUS)["widget"] == "dd-question"  # the button is gone, the place on the page is not lost
     order = page.locator(".dd-question").nth(2)
     for _ in range(2):
         order.get_by_label("Move down: COPY . .").first.focus()

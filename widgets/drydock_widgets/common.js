@@ -75,17 +75,30 @@ function rove(box, selector) {
 }
 
 /**
- * Replace an element's children and put the focus back on the one with the same `data-key`.
+ * Put the focus on the widget itself: where the button that was pressed is gone or can no longer be pressed, the keyboard
+ * must not begin anew at the top of the page. A click on the widget's text does not go here.
+ * @param {HTMLElement|null} root
+ */
+function land(root) {
+  if (!root) return;
+  root.tabIndex = -1;
+  root.addEventListener("blur", () => root.removeAttribute("tabindex"), { once: true });
+  root.focus({ preventScroll: true });
+}
+
+/**
+ * Replace an element's children and put the focus back on the one with the same `data-key`, or on the widget.
  * @param {HTMLElement} box
  * @param {...(Node|null)} children
  */
 function redraw(box, ...children) {
   const active = /** @type {HTMLElement|null} */ (document.activeElement);
-  const key = active && box.contains(active) ? active.dataset.key : undefined;
+  const inside = active && active !== box && box.contains(active);
+  const key = inside ? active.dataset.key : undefined;
   box.replaceChildren(...children.filter((child) => child !== null));
-  if (key === undefined) return;
+  if (!inside) return;
   const again = [...box.querySelectorAll("[data-key]")].find((node) => node.dataset.key === key);
-  if (again && !again.disabled) again.focus();
+  if (again && !again.disabled) again.focus(); else land(box.closest(".dd"));
 }
 
 /**
@@ -94,7 +107,14 @@ function redraw(box, ...children) {
  * @param {(state: any) => void} draw
  */
 function follow(model, draw) {
-  const update = () => { const state = model.get("state"); if (state && state.seq) draw(state); };
+  const update = () => {
+    const state = model.get("state");
+    if (!state || !state.seq) return;
+    const root = /** @type {HTMLElement|null} */ (document.activeElement?.closest(".dd") || null);
+    draw(state);
+    const now = document.activeElement;
+    if (root && !(now && root.contains(now) && now.getClientRects().length && !now.matches(":disabled"))) land(root);
+  };
   model.on("change:state", update);
   update();
 }

@@ -74,7 +74,7 @@ def test_a_name_is_asked_for_once_and_takes_over_what_was_answered_without_one(m
 def test_answers_go_elsewhere_and_come_back_merged_without_twins(tmp_path, monkeypatch):
     answer()
     file = tmp_path / "mine.jsonl"
-    assert "1 answers are in" in record.export(file)
+    assert "your answers, 1 in all" in record.export(file)
     elsewhere(monkeypatch, tmp_path)
     answer("order")
     record.call_me("ada")

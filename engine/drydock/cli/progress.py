@@ -11,7 +11,7 @@ from drydock import record
 from drydock.record.learners import OddName
 from drydock.record.travel import BadProgress
 
-ASKING = "This sets {count} answers back to none, and keeps a copy beside. Go on? [y/N] "
+ASKING = "This sets your answers, {count} in all, back to none, and keeps a copy beside. Go on? [y/N] "
 UNASKED = "Nothing was reset: there is nobody here to ask.\nTry: drydock progress reset --yes"
 KEPT = "Nothing was reset."
 

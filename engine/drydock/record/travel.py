@@ -35,10 +35,10 @@ DAMAGED = "{path} is damaged: {why}. {unchanged}\nTry: export it anew, or downlo
 TOO_MANY = "{path} would make more than {most} answers. {unchanged}\nTry: drydock progress reset, which keeps a copy"
 OTHERS = "{path} is there already and {why}, so it was not written over.\nTry: another name"
 UNSEEN = "has answers that are not here yet (import it first)"
-TOOK = "{new} of {all} answers from {path} are new, and were added. {rest}"
+TOOK = "New in {path}: {new} of {all} answers; they were added. {rest}"
 THERE = "The others were here already."
-WROTE = "{count} answers are in {path}. To go on elsewhere: drydock progress import {path}"
-RESET = "{count} answers were set back to none. They are kept in {path}.\nTo undo: drydock progress import {path}"
+WROTE = "{path} has your answers, {count} in all. To go on elsewhere: drydock progress import {path}"
+RESET = "Your answers, {count} in all, were set back to none. A copy of them is {path}.\nTo undo: drydock progress import {path}"
 NOTHING = "There is nothing to reset: no question has been answered here."
 
 

@@ -38,7 +38,7 @@ UNSEEN = "has answers that are not here yet (import it first)"
 TOOK = "New in {path}: {new} of {all} answers; they were added. {rest}"
 THERE = "The others were here already."
 WROTE = "{path} has your answers, {count} in all. To go on elsewhere: drydock progress import {path}"
-RESET = "Your answers, {count} in all, were set back to none. {path} is a copy.\nTo undo: drydock progress import {path}"
+RESET = "Your answers, {count} in all, are set back to none. {path} is a copy.\nTo undo: drydock progress import {path}"
 NOTHING = "There is nothing to reset: no question has been answered here."
 
 

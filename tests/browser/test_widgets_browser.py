@@ -128,6 +128,7 @@ def test_a_question_is_answered_with_the_keyboard_alone(tab):
     box.locator(".dd-sentence", has_text="= Right.").wait_for()  # said at most once a second
     assert "It is a process." in box.inner_text()
     tab.shoot(".dd-question", "question-light")
+    assert page.evaluate(FOCUS)["widget"] == "dd-question"  # the button is gone, the place on the page is not lost
     order = page.locator(".dd-question").nth(2)
     for _ in range(2):
         order.get_by_label("Move down: COPY . .").first.focus()
@@ -293,6 +294,43 @@ def test_axe_finds_nothing_serious_in_any_widget(tab, theme):
     assert len(found["passes"]) > 5  # it did look
     bad = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
     assert [(one["id"], one["nodes"][0]["html"][:300]) for one in bad] == []
+
+
+FOCUS = """() => { const at = document.activeElement, look = getComputedStyle(at);
+  return {widget: at.closest('.dd')?.classList[1], cell: at.classList.contains('jp-Cell'),
+    ring: look.outlineStyle !== 'none' && parseFloat(look.outlineWidth) >= 2}; }"""
+STICKS_OUT = """() => [...document.querySelectorAll('.dd')].flatMap((root) => {
+  root.style.width = '360px';
+  const edge = root.getBoundingClientRect().right + 1, shown = (n) => n.getClientRects().length > 0;
+  return [...root.querySelectorAll('*')].filter((n) => shown(n) && n.getBoundingClientRect().right > edge)
+    .map((n) => `${root.className}: ${n.tagName} ${n.className}`); })"""
+MOVES = """() => [...document.querySelectorAll('.dd, .dd *')].filter((n) => getComputedStyle(n).animationName !== 'none'
+  || getComputedStyle(n).transitionDuration !== '0s').map((n) => n.className)"""
+BORDERLESS = """() => [...document.querySelectorAll('.dd, .dd button:not(.dd-file), .dd .dd-bar')]
+  .filter((n) => n.getClientRects().length && getComputedStyle(n).borderTopStyle === 'none').map((n) => n.outerHTML)"""
+
+
+def test_tab_reaches_every_widget_and_escape_leaves_it_and_each_holds_narrow_and_in_forced_colours(tab):
+    page = tab.page
+    tab.open(tab.lab.write("keys.ipynb", QUESTION, BUILD, IMAGE, CONTAINERS))
+    tab.run_all()
+    widgets = ["dd-question", "dd-buildcache", "dd-layerstack", "dd-writablelayer"]
+    page.locator(".dd-writablelayer").wait_for(timeout=120_000)
+    page.locator(".dd-question input").first.focus()
+    met = [page.evaluate(FOCUS)]
+    while met[-1]["widget"] and len(met) < 60:
+        page.keyboard.press("Tab")
+        met.append(page.evaluate(FOCUS))
+    assert list(dict.fromkeys(one["widget"] for one in met)) == [*widgets, None]  # in this order, and out again
+    assert all(one["ring"] for one in met if one["widget"])
+    for name in widgets:
+        page.locator(f".{name} button:enabled, .{name} input:enabled").locator("visible=true").first.focus()
+        page.keyboard.press("Escape")
+        assert page.evaluate(FOCUS)["cell"], name
+    assert page.evaluate(STICKS_OUT) == [] and page.evaluate(MOVES) == []
+    page.emulate_media(forced_colors="active")
+    assert page.evaluate(BORDERLESS) == []
+    tab.shoot(".jp-Notebook", "forced-colours-narrow")
 
 
 THROW = """(text) => new Promise((done) => {

@@ -185,6 +185,7 @@ def test_a_registry_that_has_nothing_or_is_away_is_said_and_the_work_goes_withou
 
 def test_the_notebooks_calls_know_the_learner_and_the_check(engine, tmp_path, monkeypatch, capsys):
     client, _ = engine
+    monkeypatch.setenv("DRYDOCK_HOME", str(tmp_path / "home"))  # where nobody has given a name
     monkeypatch.delenv("JUPYTERHUB_USER", raising=False)
     monkeypatch.delenv("DRYDOCK_LEARNER", raising=False)
     with pytest.raises(notebook.NoLearner, match="DRYDOCK_LEARNER"):

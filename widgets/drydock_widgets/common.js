@@ -23,7 +23,8 @@ function make(tag, attributes = {}, ...children) {
 function seconds(s) { return s === null || s === undefined ? "" : `${s.toFixed(1)} s`; }
 
 /**
- * The widget's outermost element. Keys pressed inside never reach JupyterLab, where `d d` deletes the cell.
+ * The widget's outermost element. Keys pressed inside never reach JupyterLab, where `d d` deletes the cell; Escape leads
+ * out, to the cell: from there on JupyterLab's own keys count.
  * @param {HTMLElement} el
  * @param {string} name
  * @param {string} label
@@ -31,7 +32,10 @@ function seconds(s) { return s === null || s === undefined ? "" : `${s.toFixed(1
 function frame(el, name, label) {
   const root = make("section", {
     class: `dd dd-${name}`, "aria-label": label, "data-lm-suppress-shortcuts": "true",
-    onkeydown: (/** @type {Event} */ event) => event.stopPropagation(),
+    onkeydown: (/** @type {KeyboardEvent} */ event) => {
+      event.stopPropagation();
+      if (event.key === "Escape") /** @type {HTMLElement|null} */ (root.closest(".jp-Cell"))?.focus();
+    },
   });
   el.append(root);
   return root;
@@ -71,17 +75,30 @@ function rove(box, selector) {
 }
 
 /**
- * Replace an element's children and put the focus back on the one with the same `data-key`.
+ * Put the focus on the widget itself: where the button that was pressed is gone or can no longer be pressed, the keyboard
+ * must not begin anew at the top of the page. A click on the widget's text does not go here.
+ * @param {HTMLElement|null} root
+ */
+function land(root) {
+  if (!root) return;
+  root.tabIndex = -1;
+  root.addEventListener("blur", () => root.removeAttribute("tabindex"), { once: true });
+  root.focus({ preventScroll: true });
+}
+
+/**
+ * Replace an element's children and put the focus back on the one with the same `data-key`, or on the widget.
  * @param {HTMLElement} box
  * @param {...(Node|null)} children
  */
 function redraw(box, ...children) {
   const active = /** @type {HTMLElement|null} */ (document.activeElement);
-  const key = active && box.contains(active) ? active.dataset.key : undefined;
+  const inside = active && active !== box && box.contains(active);
+  const key = inside ? active.dataset.key : undefined;
   box.replaceChildren(...children.filter((child) => child !== null));
-  if (key === undefined) return;
+  if (!inside) return;
   const again = [...box.querySelectorAll("[data-key]")].find((node) => node.dataset.key === key);
-  if (again && !again.disabled) again.focus();
+  if (again && !again.disabled) again.focus(); else land(box.closest(".dd"));
 }
 
 /**
@@ -90,7 +107,14 @@ function redraw(box, ...children) {
  * @param {(state: any) => void} draw
  */
 function follow(model, draw) {
-  const update = () => { const state = model.get("state"); if (state && state.seq) draw(state); };
+  const update = () => {
+    const state = model.get("state");
+    if (!state || !state.seq) return;
+    const root = /** @type {HTMLElement|null} */ (document.activeElement?.closest(".dd") || null);
+    draw(state);
+    const now = document.activeElement;
+    if (root && !(now && root.contains(now) && now.getClientRects().length && !now.matches(":disabled"))) land(root);
+  };
   model.on("change:state", update);
   update();
 }

@@ -102,7 +102,7 @@ class Question(Picture):
             self._truth = self._truth if truth is None else truth
             self.revealed = self.truth is not None
             if self._answer is not None:
-                record.save_prediction(self.notebook, self.id, self._answer, self.truth)
+                record.save_prediction(self.notebook, self.id, self._answer, self.truth, self.right)
             self.refresh()
         return self
 
@@ -119,7 +119,7 @@ class Question(Picture):
             self._problem = str(problem)
             return
         self.revealed = self.truth is not None
-        record.save_prediction(self.notebook, self.id, self._answer, self.truth)
+        record.save_prediction(self.notebook, self.id, self._answer, self.truth, self.right)
 
     def _read(self, value: Any) -> Any:
         if self.kind == "number":

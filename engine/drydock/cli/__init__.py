@@ -1,4 +1,4 @@
-"""The command line: `drydock doctor`, `drydock engine`, `drydock registry`, `drydock images`, `drydock clean`.
+"""The command line: `drydock doctor`, `engine`, `registry`, `images`, `progress`, `clean`.
 
 `drydock engine` is looked after by the engine's own modules: they start in a tenth of the time that docker-py needs.
 """
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from drydock.cli import engine
 
 REGISTRY = "start, stop or look at the kit's own registry, to push to and to pull from"
+PROGRESS = "how far you are; carry it to another machine, or begin anew"
 ENGINE = "start, stop or look at the kit's own engine, which needs no Docker and no root"
 
 
@@ -24,6 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from drydock.cli import registry
 
         return registry.main(words[1:])
+    if words[:1] == ["progress"]:
+        from drydock.cli import progress
+
+        return progress.main(words[1:])
     return _others(words)
 
 
@@ -46,6 +51,7 @@ def _others(words: list[str]) -> int:
     examining.add_argument("--json", action="store_true", help="as JSON, for programs")
     commands.add_parser("engine", help=ENGINE, add_help=False)
     commands.add_parser("registry", help=REGISTRY, add_help=False)
+    commands.add_parser("progress", help=PROGRESS, add_help=False)
     cleaning = commands.add_parser("clean", help=f"list, then remove, what carries the label {clean.LAB}")
     cleaning.add_argument("--yes", action="store_true", help="remove without asking")
     command.add(commands)

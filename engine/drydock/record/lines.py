@@ -28,17 +28,20 @@ def path(name: str) -> Path:
 
 def read(name: str) -> list[Row]:
     """Return the rows of a record; lines that are cut off or of another schema are passed over, not lost."""
+    return [row for line in _lines(path(name)) if (row := _row(line)) is not None]
+
+
+def _lines(target: Path) -> list[str]:
     try:
-        text = path(name).read_text(encoding="utf-8", errors="replace")
+        return target.read_text(encoding="utf-8", errors="replace").split("\n")
     except FileNotFoundError:
         return []
-    return [row for line in text.splitlines() if (row := _row(line)) is not None]
 
 
 def _row(line: str) -> Row | None:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) and row.get("schema") == SCHEMA else None
 
@@ -48,9 +51,11 @@ def change(name: str, how: Callable[[list[Row]], list[Row]]) -> None:
     target = path(name)
     target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(target):
+        unread = [line for line in _lines(target) if line.strip() and _row(line) is None]
         rows = how(read(name))
+        written = [*unread, *(json.dumps({"schema": SCHEMA, **row}) for row in rows)]
         beside = target.with_suffix(f".{os.getpid()}.new")
-        beside.write_text("".join(json.dumps({"schema": SCHEMA, **row}) + "\n" for row in rows), encoding="utf-8")
+        beside.write_text("".join(f"{line}\n" for line in written), encoding="utf-8")
         beside.replace(target)
 
 

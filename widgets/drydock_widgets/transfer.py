@@ -91,10 +91,9 @@ class Transfer(Picture):
 
     def _note(self, blob: Blob, now: float) -> None:
         times = self._times.setdefault(blob.short, [])
-        if times and times[-1][1] == blob.state:
-            if blob.done or now - times[-1][0] < STEP:
-                times[-1][2] = blob.moved if blob.done else times[-1][2]
-                return
+        if times and times[-1][1] == blob.state and (blob.done or now - times[-1][0] < STEP):
+            times[-1][2] = blob.moved if blob.done else times[-1][2]
+            return
         times.append([round(now, 3), blob.state, blob.moved])
         if len(times) > MOMENTS:
             del times[len(times) // 2]  # the first and the last states stay
@@ -130,8 +129,8 @@ class Transfer(Picture):
             times = [[0, "waiting", 0], *times]  # nobody said when it moved: at the end it had
         return {"n": n, "id": fingerprint(blob.id), "digest": safe(blob.id, 80), "kind": safe(blob.kind, 20),
                 "state": blob.state, "size": blob.size, "moved": blob.moved, "width": self._width(blob),
-                "estimated": blob.estimated, "note": safe(blob.note or blob.source, limit), "why": self._why(blob, limit),
-                "at": times if end is not None else []}  # fmt: skip
+                "estimated": blob.estimated, "note": safe(blob.note or blob.source, limit),
+                "why": self._why(blob, limit), "at": times if end is not None else []}  # fmt: skip
 
     def snapshot(self) -> dict[str, Any]:
         """Return one page of blobs; the replay is left out where it would take more than 20 kB."""
@@ -145,7 +144,8 @@ class Transfer(Picture):
         for until, limit in ((end, 60), (end, 20), (None, 20)):
             page = list(enumerate(now.blobs))[self._first : self._first + PAGE]
             whole = {
-                "direction": now.direction, "sentence": safe(self.sentence(), 400), "problem": safe(now.error or "", 600),
+                "direction": now.direction, "sentence": safe(self.sentence(), 400),
+                "problem": safe(now.error or "", 900),
                 "head": safe(f"{now.direction} of {now.name} · {now.engine} · {now.state}", 200),
                 "digest": safe(now.digest, 80), "size": now.size, "moved": now.moved, "estimated": now.estimated,
                 "end": until, "glyphs": moves.GLYPHS, "first": self._first, "page": PAGE, "count": len(now.blobs),

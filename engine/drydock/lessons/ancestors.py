@@ -1,0 +1,43 @@
+"""Who started a container's process: its parents up to the first, as the host's own process table has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from drydock.model.layer import shown
+from drydock.serving.waiting import waited
+
+ELSEWHERE = (
+    "Process {pid} is not in this machine's process table: the engine runs in a virtual machine of its own "
+    "(Docker Desktop, WSL), or on another computer. There it stands below containerd-shim."
+)
+
+
+def ancestors(container: Any, proc: Path = Path("/proc")) -> str:
+    """Return a running container's process and its parents, one a line, the container's own at the bottom."""
+    container.reload()
+    pid = int(container.attrs["State"]["Pid"])
+    if not pid:
+        return f"{container.name} does not run, so there is no process."
+    waited(lambda: not (_read(pid, proc) or ("", 0))[0].startswith("runc:"))  # it becomes the program in a moment
+    line: list[tuple[int, str]] = []
+    while pid > 0 and (found := _read(pid, proc)):
+        line.append((pid, found[0]))
+        pid = found[1]
+    if not line:
+        return ELSEWHERE.format(pid=pid)
+    return "\n".join(f"{'  ' * depth}{name}  (process {pid})" for depth, (pid, name) in enumerate(reversed(line)))
+
+
+def _read(pid: int, proc: Path) -> tuple[str, int] | None:
+    """Return a process's name and its parent's number, or None where it cannot be seen.
+
+    A name may hold anything, parentheses too: what follows the last one is fixed (man 5 proc_pid_stat).
+    """
+    try:
+        text = (proc / str(pid) / "stat").read_text("utf-8", "replace")
+    except OSError:
+        return None
+    name, _, rest = text.partition("(")[2].rpartition(")")
+    return shown(name), int(rest.split()[1])

@@ -13,6 +13,9 @@ ELSEWHERE = (
     "(Docker Desktop, WSL), or on another computer. There it stands below containerd-shim."
 )
 
+BEFORE = ("runc:", "prooted-")  # what the process is called in the moment before it becomes the program
+PARTS = {b"drydock.engine.run.launcher": ": the kit's launcher", b"-m\0drydock.engine\0": ": the kit's engine"}
+
 
 def ancestors(container: Any, proc: Path = Path("/proc")) -> str:
     """Return a running container's process and its parents, one a line, the container's own at the bottom."""
@@ -20,7 +23,7 @@ def ancestors(container: Any, proc: Path = Path("/proc")) -> str:
     pid = int(container.attrs["State"]["Pid"])
     if not pid:
         return f"{container.name} does not run, so there is no process."
-    waited(lambda: not (_read(pid, proc) or ("", 0))[0].startswith("runc:"))  # it becomes the program in a moment
+    waited(lambda: not (_read(pid, proc) or ("", 0))[0].startswith(BEFORE))
     line: list[tuple[int, str]] = []
     while pid > 0 and (found := _read(pid, proc)):
         line.append((pid, found[0]))
@@ -40,4 +43,13 @@ def _read(pid: int, proc: Path) -> tuple[str, int] | None:
     except OSError:
         return None
     name, _, rest = text.partition("(")[2].rpartition(")")
-    return shown(name), int(rest.split()[1])
+    return f"{shown(name)}{_part(pid, proc)}", int(rest.split()[1])
+
+
+def _part(pid: int, proc: Path) -> str:
+    """Say which part of the kit's own engine a process is: by their names all are Python."""
+    try:
+        words = (proc / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return ""
+    return next((said for sign, said in PARTS.items() if sign in words), "")

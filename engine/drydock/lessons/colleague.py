@@ -6,17 +6,23 @@ import gzip
 import json
 import random
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from drydock.lessons import pack
 from drydock.lessons.own import LAB, architecture
-from drydock.lessons.wire import Answer, ask
+from drydock.lessons.wire import Answer, request
 
 LAYER = f"{pack.OCI}.layer.v1.tar+gzip"
 INDEX = f"{pack.OCI}.index.v1+json"
 MANIFEST = f"{pack.OCI}.manifest.v1+json"
 PLATFORMS = ("amd64", "arm64", "riscv64")
 PUSHED = "Maggie has pushed {name}: {what}."
+
+
+def photos(path: Path) -> None:
+    """Write 2 MB that cannot be compressed, as photos cannot; the same each time, so that the layer is the same."""
+    path.write_bytes(random.Random(8).randbytes(2_000_000))
 
 
 def gallery(address: str) -> None:
@@ -47,10 +53,10 @@ def hello(address: str) -> None:
 
 def upload(address: str, repository: str, content: bytes, digest: str) -> Answer:
     """Send a blob by hand: POST opens an upload, PUT sends the bytes and says which digest they have."""
-    begun = ask(address, f"POST /v2/{repository}/blobs/uploads/")
+    begun = request(address, f"POST /v2/{repository}/blobs/uploads/")
     place = urlsplit(begun.headers.get("Location", ""))
     query = f"{place.query}&digest={digest}".lstrip("&")
-    return ask(address, f"PUT {place.path}?{query}", content)
+    return request(address, f"PUT {place.path}?{query}", content)
 
 
 def _image(layers: Mapping[str, bytes], machine: str) -> pack.Packed:
@@ -71,6 +77,6 @@ def _push(address: str, repository: str, tag: str, image: pack.Packed) -> bytes:
 
 
 def _put(address: str, repository: str, reference: str, content: bytes, kind: str) -> None:
-    answer = ask(address, f"PUT /v2/{repository}/manifests/{reference}", content, kind)
+    answer = request(address, f"PUT /v2/{repository}/manifests/{reference}", content, kind)
     if answer.status != 201:
         raise RuntimeError(f"The registry at {address} did not take {repository}:\n{answer.picture()}")

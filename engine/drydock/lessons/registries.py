@@ -7,22 +7,17 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import docker
 from docker.errors import APIError
 
 import drydock
 from drydock import classroom
+from drydock.lessons.liar import lying, serving
 from drydock.lessons.own import LAB
-from drydock.lessons.wire import ask
+from drydock.lessons.wire import request
 from drydock.serving.waiting import waited
-
-if TYPE_CHECKING:
-    from drydock.registry.server.server import Server
 
 REPOSITORIES = ("lab/shop", "lab/window", "lab/gallery", "lab/hello", "lab/forged")  # what lesson 08 puts there
 FAR = "drydock-registry-far"
@@ -38,7 +33,15 @@ DESKTOP = (
     "the pull fails here for that reason, and not by the digest.\n"
 )
 SHUT = "The lesson's registries are put away already.\nTry: run the cell again that begins with `rooms =`"
+NO_IMAGE = (
+    "There is no image {image} here: the cell that builds it has probably not run.\nTry: run the cells above first"
+)
+TAGGED = "docker tag {image} {name}"
 CLOSED = "The lesson's images and registries are put away."
+
+
+class NoImage(LookupError):
+    """The image that a cell needs is not there; the message says what to try."""
 
 
 class Registries:
@@ -60,7 +63,7 @@ class Registries:
         try:
             before = _process()
             address = drydock.start_registry()
-            if ask(address, "GET /v2/").status != 200:
+            if request(address, "GET /v2/").status != 200:
                 raise drydock.RegistryUnavailable("it asks for a password.")
             if not before:
                 _mark()
@@ -85,7 +88,7 @@ class Registries:
     def liar(self) -> str:
         """The address of one that passes on what the class registry has, but for one byte of every layer."""
         if not (address := self._known("liar")):
-            address = self._addresses["liar"] = self._stack.enter_context(_lying(self.near))
+            address = self._addresses["liar"] = self._stack.enter_context(lying(self.near))
             with classroom.desktop() as client:
                 print(*([DESKTOP] if client is not None else []), end="")
         return address
@@ -116,6 +119,15 @@ class Registries:
         if _ours():
             _stop()
         print(CLOSED)
+
+
+def tag(client: docker.DockerClient, image: str, name: str) -> None:
+    """Give an image one more name, as `docker tag` does: nothing is copied. Raises: NoImage."""
+    try:
+        client.images.get(image).tag(*name.rsplit(":", 1))
+    except docker.errors.ImageNotFound:
+        raise NoImage(NO_IMAGE.format(image=image)) from None
+    print(TAGGED.format(image=image, name=name))
 
 
 def _untag(client: docker.DockerClient, name: str) -> None:
@@ -173,21 +185,21 @@ def _stop() -> None:
 def _empty(address: str) -> None:
     """Remove what the lesson put into a registry: manifests, and the blobs that they name."""
     for name in REPOSITORIES:
-        tags = (ask(address, f"GET /v2/{name}/tags/list").json or {}).get("tags") or []
+        tags = (request(address, f"GET /v2/{name}/tags/list").json or {}).get("tags") or []
         for tag in tags:
             _remove(address, name, tag)
 
 
 def _remove(address: str, name: str, reference: str) -> None:
-    found = ask(address, f"GET /v2/{name}/manifests/{reference}")
+    found = request(address, f"GET /v2/{name}/manifests/{reference}")
     listed = found.json if found.status == 200 else {}
     for child in listed.get("manifests") or []:
         _remove(address, name, child["digest"])
     if digest := found.headers.get("Docker-Content-Digest"):
-        ask(address, f"DELETE /v2/{name}/manifests/{digest}")
+        request(address, f"DELETE /v2/{name}/manifests/{digest}")
     for blob in [listed.get("config"), *(listed.get("layers") or [])]:
         if blob:
-            ask(address, f"DELETE /v2/{name}/blobs/{blob['digest']}")
+            request(address, f"DELETE /v2/{name}/blobs/{blob['digest']}")
 
 
 # Registries inside this process: they end with it, however it ends
@@ -208,18 +220,8 @@ def _inside() -> Iterator[str]:
     folder = place / f"{os.getpid()}-{threading.get_ident()}-{len(list(place.iterdir()))}"
     folder.mkdir()
     with resident.claim(folder, "lesson"), Server("127.0.0.1", 0, Store(folder)) as server:
-        yield from _serving(server)
+        yield from serving(server)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _serving(server: Server | ThreadingHTTPServer) -> Iterator[str]:
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"localhost:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
 
 
 @contextmanager
@@ -236,52 +238,9 @@ def _container() -> Iterator[str]:
         )
         try:
             made.reload()
-            port = int(made.ports[f"{classroom.INSIDE}/tcp"][0]["HostPort"])
+            bound = made.ports[f"{classroom.INSIDE}/tcp"] or [{}]
+            port = int(bound[0]["HostPort"])
             waited(lambda: classroom.answers(port))
             yield f"localhost:{port}"
         finally:
             made.remove(force=True, v=True)
-
-
-@contextmanager
-def _lying(honest: str) -> Iterator[str]:
-    """Pass on what a registry answers, with the last byte of every layer turned into another."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Liar", (Relay,), {"honest": honest}))
-    server.daemon_threads = True
-    with server:
-        yield from _serving(server)
-
-
-class Relay(BaseHTTPRequestHandler):
-    """Asks the honest registry, and changes one byte of what is a layer (a configuration is small, and JSON)."""
-
-    honest = ""
-    protocol_version = "HTTP/1.1"
-    default_request_version = "HTTP/1.1"  # containerd tries TLS first, and goes on in plain HTTP where HTTP answers
-    timeout = 30
-
-    def do_GET(self) -> None:
-        """Answer as the honest one does, nearly."""
-        link = HTTPConnection(self.honest, timeout=self.timeout)
-        try:
-            accept = {"Accept": ", ".join(self.headers.get_all("Accept") or ["*/*"])}
-            link.request(self.command, self.path, headers=accept)
-            got = link.getresponse()
-            body = got.read()
-        finally:
-            link.close()
-        if "/blobs/" in self.path and got.status == 200 and not body.startswith(b"{"):
-            body = body[:-1] + bytes(255 - byte for byte in body[-1:])
-        self.send_response(got.status)
-        for name in ("Content-Type", "Docker-Content-Digest", "Docker-Distribution-Api-Version"):
-            if got.headers[name]:
-                self.send_header(name, got.headers[name])
-        self.send_header("Content-Length", got.headers["Content-Length"] or "0")
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    do_HEAD = do_GET
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""

@@ -20,8 +20,8 @@ LARGEST = 4 << 20  # bytes of an answer
 LINES = 14  # of an answer's JSON are drawn
 HEADERS = ("Api-Version", "Content-Type", "Docker-Content-Digest", "Location", "Ostype", "Server")
 NO_SOCKET = (
-    "The engine answers at {where}, which is no plain socket (TLS, ssh, or a named pipe of Windows), so nothing can\n"
-    'be typed into it by hand.\nTry: ask(client, "GET /_ping")   which asks the same through docker-py\'s connection'
+    "The engine answers at {where}, which is no plain socket (TLS, or ssh), so nothing can be typed into it by hand.\n"
+    'Try: request(client, "GET /_ping")   which asks the same through docker-py\'s connection'
 )
 
 
@@ -33,7 +33,7 @@ class NoSocket(RuntimeError):
 class Answer:
     """One request and what came back: status line, the headers that matter here, the body."""
 
-    request: str
+    asked: str
     status: int
     reason: str
     headers: Mapping[str, str] = field(repr=False)
@@ -56,7 +56,7 @@ class Answer:
         < Server: Docker
         OK
         """
-        lines = [f"> {self.request}", f"< {self.status} {self.reason}"]
+        lines = [f"> {self.asked}", f"< {self.status} {self.reason}"]
         lines += [f"< {name}: {self.headers[name]}" for name in HEADERS if name in self.headers]
         found = self.json
         text = self.body.decode("utf-8", "replace") if found is None else json.dumps(found, indent=2)
@@ -69,39 +69,45 @@ class Answer:
         return self.picture()
 
 
-def dial() -> socket.socket:
+def dial() -> Any:
     """Return a socket that is connected to the engine, and say where: whatever is sent now, the engine reads.
 
     Raises: NoSocket.
     """
     where = address()
     parts = urlsplit(where)
+    wire: Any
     if parts.scheme == "unix":
         wire = socket.socket(socket.AF_UNIX)
         wire.settimeout(PATIENCE)
         wire.connect("/" + where.removeprefix("unix://").lstrip("/"))
     elif parts.scheme in ("tcp", "http") and parts.port and parts.port != 2376:  # 2376 speaks TLS
         wire = socket.create_connection((parts.hostname or "localhost", parts.port), PATIENCE)
+    elif parts.scheme == "npipe":
+        from docker.transport import NpipeSocket  # exists on Windows only
+
+        wire = NpipeSocket()
+        wire.connect(where.removeprefix("npipe://"))
     else:
         raise NoSocket(NO_SOCKET.format(where=where))
     print(f"connected to {where}")
     return wire
 
 
-def ask(where: docker.DockerClient | str, request: str, body: Any = None, kind: str = "") -> Answer:
+def request(where: docker.DockerClient | str, line: str, body: Any = None, kind: str = "") -> Answer:
     """Send one request, such as `GET /version`, to an engine (a client) or a registry (`localhost:5055`).
 
     The body is sent as it is where it is bytes, else as JSON; `kind` is its Content-Type.
     An answer that says no is an answer, and no error.
     """
-    method, _, path = request.partition(" ")
+    method, _, path = line.partition(" ")
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     kinds = {"Content-Type": kind or ("application/octet-stream" if isinstance(body, bytes) else "application/json")}
     if isinstance(where, str):
         return _registry(where, method, path, data, kinds)
     got = where.api.request(method, where.api.base_url + path, data=data, headers=kinds, timeout=PATIENCE, stream=True)
     raw = got.raw.read(LARGEST, decode_content=True)
-    return Answer(request, got.status_code, got.reason or "", _titled(got.headers), raw)
+    return Answer(line, got.status_code, got.reason or "", _titled(got.headers), raw)
 
 
 def _registry(address: str, method: str, path: str, data: bytes | None, kind: Mapping[str, str]) -> Answer:

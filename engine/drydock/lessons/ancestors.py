@@ -13,7 +13,7 @@ ELSEWHERE = (
     "(Docker Desktop, WSL), or on another computer. There it stands below containerd-shim."
 )
 
-BEFORE = ("runc:", "prooted-")  # what the process is called in the moment before it becomes the program
+BEFORE = ("runc:", "prooted-")
 PARTS = {b"drydock.engine.run.launcher": ": the kit's launcher", b"-m\0drydock.engine\0": ": the kit's engine"}
 
 
@@ -23,7 +23,7 @@ def ancestors(container: Any, proc: Path = Path("/proc")) -> str:
     pid = int(container.attrs["State"]["Pid"])
     if not pid:
         return f"{container.name} does not run, so there is no process."
-    waited(lambda: not (_read(pid, proc) or ("", 0))[0].startswith(BEFORE))
+    waited(lambda: not _becoming(pid, proc))
     line: list[tuple[int, str]] = []
     while pid > 0 and (found := _read(pid, proc)):
         line.append((pid, found[0]))
@@ -31,6 +31,13 @@ def ancestors(container: Any, proc: Path = Path("/proc")) -> str:
     if not line:
         return ELSEWHERE.format(pid=pid)
     return "\n".join(f"{'  ' * depth}{name}  (process {pid})" for depth, (pid, name) in enumerate(reversed(line)))
+
+
+def _becoming(pid: int, proc: Path) -> bool:
+    """Return True in the moment before a new process has become the program: it still is a copy of its parent."""
+    found = _read(pid, proc)
+    above = _read(found[1], proc) if found else None
+    return bool(found and (found[0].startswith(BEFORE) or (above and above[0] == found[0])))
 
 
 def _read(pid: int, proc: Path) -> tuple[str, int] | None:

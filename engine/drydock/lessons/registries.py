@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import os
+import re
 import shutil
-import threading
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import docker
-from docker.errors import APIError
+from docker.errors import APIError, DockerException
+from requests.exceptions import RequestException
 
 import drydock
 from drydock import classroom
 from drydock.lessons.liar import lying, serving
 from drydock.lessons.own import LAB
 from drydock.lessons.wire import request
+from drydock.registry.server.settings import PORT
 from drydock.serving.waiting import waited
 
 REPOSITORIES = ("lab/shop", "lab/window", "lab/gallery", "lab/hello", "lab/forged")  # what lesson 08 puts there
-FAR = "drydock-registry-far"
-FOLDER, MARK = "lesson-registries", "lesson.pid"
-RUNS = "The class registry answers at {address}."
-FOUND = "The class registry runs already at {address}; it stays when this lesson ends."
-INSIDE = (
-    "The class registry cannot be had: {why}\n"
-    "So the lesson's own one takes its place, inside this notebook, at {address}: all goes the same way."
-)
+BUILT = re.compile(rf"({'|'.join(REPOSITORIES)})[:@]")
+MOVED = re.compile(rf"localhost:\d+/{BUILT.pattern}")
+NEAR, FAR = "drydock-lesson-near", "drydock-lesson-far"  # the containers in Docker Desktop
+FOLDER, YOUNG = "lesson-registries", 60  # s: a folder so young may be about to be claimed
+HERE = "A registry answers at {address}: it runs inside this notebook, and ends with it."
+FOUND = "The class registry answers at {address}; the lesson uses it, and leaves it as it was."
+TAKEN = "Port {port}, where the course's registry usually answers, is taken: the lesson takes port {other}."
 DESKTOP = (
     "Docker Desktop's engine lives in a virtual machine and cannot reach a program in this notebook: "
     "the pull fails here for that reason, and not by the digest.\n"
@@ -37,7 +39,7 @@ NO_IMAGE = (
     "There is no image {image} here: the cell that builds it has probably not run.\nTry: run the cells above first"
 )
 TAGGED = "docker tag {image} {name}"
-CLOSED = "The lesson's images and registries are put away."
+CLOSED = "The lesson's registries are put away, with all that was in them."
 
 
 class NoImage(LookupError):
@@ -47,41 +49,27 @@ class NoImage(LookupError):
 class Registries:
     """The registries of one lesson, each started when it is first named; `close` ends what the lesson started.
 
-    >>> Registries().open
-    True
+    An engine keeps images under a registry's name when that is no more: what a run left that was cut short goes first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, client: docker.DockerClient) -> None:
+        self.client = client
+        _forget(client, MOVED)
         self._stack, self._addresses = ExitStack(), dict[str, str]()
         self.open = True
 
     @property
     def near(self) -> str:
-        """The class registry's address, without what an earlier run of the lesson left there."""
-        if address := self._known("near"):
-            return address
-        try:
-            before = _process()
-            address = drydock.start_registry()
-            if request(address, "GET /v2/").status != 200:
-                raise drydock.RegistryUnavailable("it asks for a password.")
-            if not before:
-                _mark()
-            print((FOUND if before and not _ours() else RUNS).format(address=address))
-        except drydock.RegistryUnavailable as error:
-            address = self._stack.enter_context(_inside())
-            print(INSIDE.format(why=str(error).splitlines()[0], address=address))
-        _empty(address)
-        self._addresses["near"] = address
+        """The class registry's address where one runs, without what an earlier run left there; else one's own."""
+        if not (address := self._known("near")):
+            address = self._addresses["near"] = self._class() or self._start(PORT, NEAR)
         return address
 
     @property
     def far(self) -> str:
         """The address of another registry, which has nothing yet."""
         if not (address := self._known("far")):
-            with classroom.desktop() as client:
-                address = self._stack.enter_context(_inside() if client is None else _container())
-            self._addresses["far"] = address
+            address = self._addresses["far"] = self._start(0, FAR)
         return address
 
     @property
@@ -98,27 +86,54 @@ class Registries:
             raise drydock.RegistryUnavailable(SHUT)
         return self._addresses.get(name, "")
 
-    def forget(self, client: docker.DockerClient) -> None:
-        """Take this lesson's names, and the images that only they name, from the engine: nothing else."""
-        hosts = ["", *(f"{address}/" for address in self._addresses.values())]
-        ours = tuple(f"{host}{name}" for host in hosts for name in REPOSITORIES)
-        for image in client.images.list():
-            names = [*image.tags, *(image.attrs.get("RepoDigests") or [] if not image.tags else [])]
-            for name in names:
-                if name.startswith(tuple(f"{one}{sign}" for one in ours for sign in ":@")):
-                    _untag(client, name)
+    def _class(self) -> str:
+        """Return the address of the class registry that runs here already, if it wants no password."""
+        try:
+            from drydock.registry.server import process
+        except ImportError:  # Windows: no file locks of this kind
+            return ""
+        there = process.found(_home())
+        if there is None or there.auth or not process.answers(there):
+            return ""
+        _empty(there.address)
+        print(FOUND.format(address=there.address))
+        return there.address
 
-    def close(self, client: docker.DockerClient) -> None:
-        """Put everything away: names in the engine, images in the class registry, what was started for them."""
-        self.forget(client)
-        near = self._addresses.pop("near", "")
-        self.open = False
-        if near:
+    def _start(self, port: int, name: str) -> str:
+        with classroom.desktop() as client:
+            if client is not None:
+                return self._stack.enter_context(_container(name, port))
+        try:
+            address = self._stack.enter_context(_inside(port))
+        except OSError:
+            address = self._stack.enter_context(_inside(0))
+            print(TAKEN.format(port=port, other=address.partition(":")[2]))
+        print(HERE.format(address=address))
+        return address
+
+    def close(self) -> None:
+        """Put the registries away, and what bears their names in the engine; what was built here stays."""
+        near = self._addresses.get("near", "")
+        _forget(self.client, MOVED)
+        if self.open and near:
             _empty(near)
+        self.open = False
+        self._addresses.clear()
         self._stack.close()
-        if _ours():
-            _stop()
         print(CLOSED)
+
+
+def forget(client: docker.DockerClient) -> None:
+    """Remove the images that lesson 08 built, by their names: they go with their last one."""
+    _forget(client, BUILT)
+
+
+def _forget(client: docker.DockerClient, ours: re.Pattern[str]) -> None:
+    for row in client.api.images():  # not client.images.list(), which asks for each once more: one may be gone by then
+        names = [name for name in row["RepoTags"] or [] if name != "<none>:<none>"] or row["RepoDigests"] or []
+        for name in names:
+            if ours.match(name):
+                _untag(client, name)
 
 
 def tag(client: docker.DockerClient, image: str, name: str) -> None:
@@ -147,41 +162,6 @@ def _home() -> Path:
     return resident.home()
 
 
-def _process() -> int:
-    """Return the number of the class registry's process; 0 where none runs, or it is a container."""
-    try:
-        from drydock.registry.server import process
-    except ImportError:
-        return 0
-    there = process.found(_home())
-    return there.pid if there else 0
-
-
-def _mark() -> None:
-    """Note that the lesson started the registry: the next run may then stop it, where this one was cut short."""
-    if pid := _process():
-        (_home() / "registry" / MARK).write_text(str(pid))
-
-
-def _ours() -> bool:
-    with suppress(OSError, ImportError):
-        return (_home() / "registry" / MARK).read_text() == str(_process() or "none")
-    return False
-
-
-def _stop() -> None:
-    """Stop the class registry that the lesson started, and give back the disk that the lesson's blobs took."""
-    from drydock.registry.server import clean, process
-    from drydock.registry.server.store import Store
-    from drydock.serving import resident
-
-    folder = _home() / process.NAME
-    process.stop(_home())
-    (folder / MARK).unlink(missing_ok=True)
-    with suppress(resident.Taken), resident.claim(folder, process.NAME):
-        clean.clean(Store(_home()), grace=0)
-
-
 def _empty(address: str) -> None:
     """Remove what the lesson put into a registry: manifests, and the blobs that they name."""
     for name in REPOSITORIES:
@@ -206,7 +186,7 @@ def _remove(address: str, name: str, reference: str) -> None:
 
 
 @contextmanager
-def _inside() -> Iterator[str]:
+def _inside(port: int) -> Iterator[str]:
     """Serve an empty registry from a thread of this process; its folder goes with it, or with the next run."""
     from drydock.registry.server.server import Server
     from drydock.registry.server.store import Store
@@ -215,27 +195,29 @@ def _inside() -> Iterator[str]:
     place = _home() / FOLDER
     place.mkdir(parents=True, exist_ok=True)
     for old in place.iterdir():
-        if not resident.held(old):
+        if not resident.held(old) and old.stat().st_mtime < time.time() - YOUNG:
             shutil.rmtree(old, ignore_errors=True)
-    folder = place / f"{os.getpid()}-{threading.get_ident()}-{len(list(place.iterdir()))}"
-    folder.mkdir()
-    with resident.claim(folder, "lesson"), Server("127.0.0.1", 0, Store(folder)) as server:
-        yield from serving(server)
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(dir=place))
+    try:
+        with resident.claim(folder, "lesson"), Server("127.0.0.1", port, Store(folder)) as server:
+            yield from serving(server)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _container() -> Iterator[str]:
-    """Run the other registry as a container in Docker Desktop, whose engine reaches no other server here."""
+def _container(name: str, port: int) -> Iterator[str]:
+    """Run a registry as a container in Docker Desktop, whose engine reaches no other server here."""
     with classroom.desktop() as client:
         assert client is not None
-        made = client.containers.run(
-            classroom.IMAGE,
-            name=FAR,
-            detach=True,
-            labels={LAB: "08"},
-            ports={f"{classroom.INSIDE}/tcp": ("127.0.0.1", 0)},
-        )
+        for left in client.containers.list(all=True, filters={"name": f"^/{name}$", "label": LAB}):
+            left.remove(force=True, v=True)
+        ports = {f"{classroom.INSIDE}/tcp": ("127.0.0.1", port)}
+        try:
+            made = client.containers.run(classroom.IMAGE, name=name, detach=True, labels={LAB: "08"}, ports=ports)
+        except (DockerException, RequestException) as error:
+            why = str(error).splitlines()[0][:200]
+            raise drydock.RegistryUnavailable(classroom.NO_IMAGE.format(image=classroom.IMAGE, why=why)) from None
         try:
             made.reload()
             bound = made.ports[f"{classroom.INSIDE}/tcp"] or [{}]

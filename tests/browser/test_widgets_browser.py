@@ -113,6 +113,7 @@ start = Moved("push", "localhost:5055/lab/<b>app</b>:2", "Docker 20.10.24", (bas
 def moves():
     now = start
     yield now
+    time.sleep(0.12)
     for moved in range(0, 2_000_001, 400_000):
         now = with_blob(now, replace(top, state="sending", moved=moved, share=moved / 2e6))
         for _ in range(20):
@@ -120,7 +121,8 @@ def moves():
         time.sleep(0.12)
     now = with_blob(now, replace(top, state="sent", moved=2_000_000, share=1.0, seconds=0.7))
     config = Blob("sha256:d4e" + "3" * 61, "config", "sent", 1500, 1500, 1.0, estimated=True)
-    yield ended(replace(now, blobs=(*now.blobs, config, Blob("sha256:e5f", "manifest", "sent", 900, 900))), "done", None, 0.9)
+    listed = Blob("sha256:e5f", "manifest", "sent", 900, 900)
+    yield ended(replace(now, blobs=(*now.blobs, config, listed)), "done", None, 0.9)
 
 Transfer(moves())
 """
@@ -302,7 +304,8 @@ def test_what_containers_wrote_is_replayed_and_chosen_with_the_keyboard_alone(ta
 
 def test_a_push_moves_from_shelf_to_shelf_and_is_replayed_with_the_keyboard_alone(tab):
     page = tab.page
-    failed = 'Transfer(ended(with_blob(start, replace(top, state="sending", moved=9)), "failed", "Altered.\\nTry: again", 1.0))'
+    failed = 'cut = with_blob(start, replace(top, state="sending", moved=9))\n'
+    failed += 'Transfer(ended(cut, "failed", "Altered.\\nTry: again", 1.0))'
     tab.open(tab.lab.write("transfer.ipynb", MOVES, failed))
     tab.theme("JupyterLab Light")
     tab.run_all()

@@ -26,7 +26,8 @@ function blobAt(row, t) {
   const [when, state, moved] = row.at[n];
   const next = row.at[n + 1];
   const share = next && MOVING.includes(state) ? (t - when) / Math.max(0.001, next[0] - when) : 0;
-  return { ...row, state, moved: Math.round(moved + share * Math.max(0, (next ? next[2] : moved) - moved)) };
+  const soFar = Math.round(moved + share * Math.max(0, (next ? next[2] : moved) - moved));
+  return { ...row, state, moved: soFar, estimated: row.estimated && soFar > 0 };
 }
 
 /** One row, made once and then only written to: what is on the left shelf, what happens, what is on the right. */

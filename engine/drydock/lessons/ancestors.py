@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,13 @@ def ancestors(container: Any, proc: Path = Path("/proc")) -> str:
     if not pid:
         return f"{container.name} does not run, so there is no process."
     waited(lambda: not _becoming(pid, proc))
+    program = Path(container.attrs["Path"]).name
+    if program.encode() not in _words(pid, proc):  # that number is another process here, or none
+        return ELSEWHERE.format(pid=pid)
     line: list[tuple[int, str]] = []
     while pid > 0 and (found := _read(pid, proc)):
         line.append((pid, found[0]))
         pid = found[1]
-    if not line:
-        return ELSEWHERE.format(pid=pid)
     return "\n".join(f"{'  ' * depth}{name}  (process {pid})" for depth, (pid, name) in enumerate(reversed(line)))
 
 
@@ -55,8 +57,12 @@ def _read(pid: int, proc: Path) -> tuple[str, int] | None:
 
 def _part(pid: int, proc: Path) -> str:
     """Say which part of the kit's own engine a process is: by their names all are Python."""
-    try:
-        words = (proc / str(pid) / "cmdline").read_bytes()
-    except OSError:
-        return ""
+    words = _words(pid, proc)
     return next((said for sign, said in PARTS.items() if sign in words), "")
+
+
+def _words(pid: int, proc: Path) -> bytes:
+    """Return a process's command line, as far as it can be seen."""
+    with suppress(OSError):
+        return (proc / str(pid) / "cmdline").read_bytes()
+    return b""

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 
 import docker
@@ -116,7 +117,8 @@ class Registries:
         near = self._addresses.get("near", "")
         _forget(self.client, MOVED)
         if self.open and near:
-            _empty(near)
+            with suppress(OSError, HTTPException):  # somebody has stopped it
+                _empty(near)
         self.open = False
         self._addresses.clear()
         self._stack.close()

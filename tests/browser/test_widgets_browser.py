@@ -99,6 +99,34 @@ def steps():
 WritableLayer(steps())
 """
 
+MOVES = """
+import time
+from dataclasses import replace
+from drydock.model.transfer import Blob, Transfer as Moved, ended, with_blob
+from drydock_widgets import Transfer
+
+base = Blob("sha256:a1b" + "0" * 61, "layer", "exists", 3_000_000, share=1.0)
+top = Blob("sha256:b2c" + "1" * 61, "layer", "waiting", 2_000_000)
+other = Blob("sha256:c3d" + "2" * 61, "layer", "mounted", 800_000, source="lab/<i>shop</i>")
+start = Moved("push", "localhost:5055/lab/<b>app</b>:2", "Docker 20.10.24", (base, top, other))
+
+def moves():
+    now = start
+    yield now
+    time.sleep(0.12)
+    for moved in range(0, 2_000_001, 400_000):
+        now = with_blob(now, replace(top, state="sending", moved=moved, share=moved / 2e6))
+        for _ in range(20):
+            yield now
+        time.sleep(0.12)
+    now = with_blob(now, replace(top, state="sent", moved=2_000_000, share=1.0, seconds=0.7))
+    config = Blob("sha256:d4e" + "3" * 61, "config", "sent", 1500, 1500, 1.0, estimated=True)
+    listed = Blob("sha256:e5f", "manifest", "sent", 900, 900)
+    yield ended(replace(now, blobs=(*now.blobs, config, listed)), "done", None, 0.9)
+
+Transfer(moves())
+"""
+
 
 def texts(page, selector):
     return page.locator(selector).all_inner_texts()
@@ -275,6 +303,42 @@ def test_what_containers_wrote_is_replayed_and_chosen_with_the_keyboard_alone(ta
     tab.shoot(".dd-writablelayer", "writable-narrow")
 
 
+def test_a_push_moves_from_shelf_to_shelf_and_is_replayed_with_the_keyboard_alone(tab):
+    page = tab.page
+    failed = 'cut = with_blob(start, replace(top, state="sending", moved=9))\n'
+    failed += 'Transfer(ended(cut, "failed", "Altered.\\nTry: again", 1.0))'
+    tab.open(tab.lab.write("transfer.ipynb", MOVES, failed))
+    tab.theme("JupyterLab Light")
+    tab.run_all()
+    page.wait_for_function("() => document.querySelectorAll('.dd-transfer').length === 2", timeout=30_000)
+    box = page.locator(".dd-transfer").first
+    box.locator(".dd-sentence", has_text="~2MB of 5.8MB sent in 0.9 s; 1 of 4 parts was there already").wait_for()
+    assert "lab/<b>app</b>:2" in box.inner_text() and "lab/<i>shop</i>" in box.inner_text()
+    assert texts(box, ".dd-state") == ["= exists", "+ sent →", "@ mounted", "+ sent →", "+ sent →"]
+    tab.shoot(".dd-transfer", "transfer-light")
+    slider = box.locator("input[type=range]")
+    slider.focus()
+    page.keyboard.press("Home")
+    assert texts(box, ".dd-state")[1] == ". waiting" and "not here" in box.locator(".dd-blob").nth(1).inner_text()
+    page.keyboard.press("End")
+    assert texts(box, ".dd-state")[1] == "+ sent →"
+    slider.evaluate("(node) => { node.value = 0.4; node.dispatchEvent(new Event('input')); }")
+    assert texts(box, ".dd-state")[1] == "> sending →"
+    box.locator(".dd-sentence", has_text="blobs are on both shelves").wait_for()
+    tab.shoot(".dd-transfer", "transfer-replay-light")
+    box.locator(".dd-blob").first.focus()
+    for key in ("ArrowDown", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    box.locator(".dd-detail", has_text="in its repository lab/<i>shop</i>").wait_for()
+    assert "Try: again" in page.locator(".dd-transfer").nth(1).locator(".dd-problem").inner_text()
+    tab.theme("JupyterLab Dark")
+    tab.shoot(".dd-transfer", "transfer-dark")
+    tab.shoot(".dd-transfer >> nth=1", "transfer-failed-dark")
+    tab.theme("JupyterLab Light")
+    narrow(tab, box)
+    tab.shoot(".dd-transfer", "transfer-narrow")
+
+
 def test_the_widgets_draw_in_notebook_7_too(tab):
     tab.open(tab.lab.write("seven.ipynb", QUESTION, IMAGE), app="notebooks")
     tab.run_all()
@@ -285,10 +349,10 @@ def test_the_widgets_draw_in_notebook_7_too(tab):
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_axe_finds_nothing_serious_in_any_widget(tab, theme):
-    tab.open(tab.lab.write("axe.ipynb", QUESTION, BUILD, IMAGE, CONTAINERS))
+    tab.open(tab.lab.write("axe.ipynb", QUESTION, BUILD, IMAGE, CONTAINERS, MOVES))
     tab.theme(theme)
     tab.run_all()
-    for widget in (".dd-question", ".dd-buildcache", ".dd-layerstack", ".dd-writablelayer"):
+    for widget in (".dd-question", ".dd-buildcache", ".dd-layerstack", ".dd-writablelayer", ".dd-transfer"):
         tab.page.locator(widget).first.wait_for(timeout=120_000)
     found = Axe().run(tab.page, {"include": [".dd"]}).response
     assert len(found["passes"]) > 5  # it did look

@@ -5,6 +5,7 @@ from drydock_widgets.layerstack import LayerStack
 from drydock_widgets.question import Question
 from drydock_widgets.shop import Shop
 from drydock_widgets.stacks import Stacks
+from drydock_widgets.transfer import Transfer
 from drydock_widgets.writablelayer import WritableLayer
 
-__all__ = ["BuildCache", "LayerStack", "Question", "Shop", "Stacks", "WritableLayer"]
+__all__ = ["BuildCache", "LayerStack", "Question", "Shop", "Stacks", "Transfer", "WritableLayer"]

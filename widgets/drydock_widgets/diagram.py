@@ -1,14 +1,15 @@
-"""Drawings for the page: how a Dockerfile's stages hang together, which images grew from which, and whose containers.
+"""Drawings for the page: a Dockerfile's stages, which images grew from which, whose containers, what an engine is.
 
 Graphviz draws them where its `dot` is installed; the text below the drawing says the same where it is not.
 """
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import graphviz
 from drydock.model.change import Writable
@@ -269,3 +270,38 @@ def instances(containers: Iterable[Writable]) -> Drawing:
     told = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "none"
     head = f"{_count(len(groups), 'image')}, {_count(len(states), 'container')}"
     return Drawing(f"{head}: {told}.", drawn.source, "\n".join(lines))
+
+
+# The engine
+
+
+def engine(version: Mapping[str, Any]) -> Drawing:
+    """Draw who talks to whom from your command to the container's process; `version` is what `client.version()` says.
+
+    >>> kit = {"Platform": {"Name": "Drydock engine 0.1, rung A"}, "Components": [{"Name": "Engine", "Version": "0.1"}]}
+    >>> print(engine(kit).picture())
+    2 talk before a container's process runs: a client that asks, and Drydock engine 0.1, rung A, which does it all.
+    client (docker, docker-py) -- HTTP: the Docker Engine API --> Drydock engine 0.1, rung A
+    Drydock engine 0.1, rung A -- starts --> your container's process
+    Drydock engine 0.1, rung A -- HTTP: push, pull --> registry
+    """
+    found = {str(part.get("Name")): plain(str(part.get("Version"))) for part in version.get("Components") or ()}
+    kit = str((version.get("Platform") or {}).get("Name") or "")
+    client, process = "client (docker, docker-py)", "your container's process"
+    daemon = f"dockerd {found.get('Engine', '')}".strip()
+    if kit.startswith("Drydock"):
+        daemon = plain(kit)
+    chain = [(client, "HTTP: the Docker Engine API", daemon)]
+    helpers = [f"{name} {found[name]}" for name in ("containerd", "runc") if name in found]
+    for name, how in zip(helpers, ("gRPC", "runs it once per start"), strict=False):
+        chain.append((chain[-1][2], how, name))
+    chain += [(chain[-1][2], "starts", process), (daemon, "HTTP: push, pull", "registry")]
+    claim = f"{1 + len(chain) - 2} talk before a container's process runs: a client that asks, and "
+    claim += f"{', '.join((daemon, *helpers))}." if helpers else f"{daemon}, which does it all."
+    drawn, lines = graph(), []
+    drawn.node(process, style="filled", fillcolor="#eef3f8")
+    drawn.node("registry", style="rounded,dashed")
+    for start, how, end in chain:
+        drawn.edge(start, end, label=graphviz.escape(how))
+        lines.append(f"{start} -- {how} --> {end}")
+    return Drawing(claim, drawn.source, "\n".join(lines))

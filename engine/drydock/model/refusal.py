@@ -24,6 +24,12 @@ REASONS = (
         "",
     ),
     (
+        r"verification failed|unexpected commit digest|digest mismatch|not what its digest says",
+        "What came is not what its digest says: damaged on the way, or changed by somebody. Nothing of it was kept.",
+        "the same once more; if it stays so, tell whoever runs {host}",
+        "",
+    ),
+    (
         r"HTTP response to HTTPS client|first record does not look like a TLS",
         "{host} speaks plain HTTP, which Docker accepts on this machine only (127.0.0.0/8).",
         "localhost:PORT in the name instead of {host}; or have {host} listed in Docker's insecure-registries",

@@ -90,3 +90,50 @@ def test_what_is_no_run_is_refused():
             Shop(wrong)
     with pytest.raises(TypeError, match="Shop does not know the argument 'runs'"):
         Shop(runs=[])
+
+
+def held(*bytes_):
+    run = predict(Plan(seconds=30)).runs[1]
+    return replace(run, held=tuple((n / 2, size) for n, size in enumerate(bytes_)))
+
+
+def test_of_a_finished_run_only_the_end_was_seen_and_no_part_is_called_dead_before_it_died():
+    for widget in (Shop(predict(CRASH)), Shop([predict(CRASH), predict(Plan())])):
+        spans = {part["name"]: part["spans"] for part in widget.state["runs"][1]["parts"]}["recommendations"]
+        assert [(at, state) for at, _, state, _ in spans] == [(0.0, "not seen"), (4.0, "dead")]
+
+
+def test_what_a_part_is_at_the_end_falls_into_the_last_slice_however_long_the_engine_took():
+    late = Comparison(tuple(replace(run, now=7.3) for run in predict(CRASH).runs))
+    assert Shop(late).state["runs"][1]["parts"][4]["spans"][-1][0] == 4.0
+
+
+def test_a_crash_is_not_lost_among_the_changes_of_memory():
+    run, widget = predict(Plan("crash", seconds=12)).runs[1], Shop()
+    for n in range(24):
+        part = Part("cart", "dead" if 2 <= n < 6 else "running", memory=30_000_000 + n * 1_000_000)
+        widget.take(replace(run, parts=(part,), now=n / 2, done=False))
+        widget.refresh()
+        spans = widget.state["runs"][0]["parts"][0]["spans"]
+        assert len(spans) == min(n + 1, 8)  # none goes while there is room
+    assert len(spans) == 8 and spans[0][0] == 0.0 and spans[-1][0] == 11.5
+    assert [state for _, _, state, _ in spans][:3] == ["running", "dead", "running"]
+
+
+@pytest.mark.parametrize("count", [41, 60, 61, 121, 242])
+def test_thinned_memory_keeps_its_peak_and_its_end(count):
+    for peak in (1, count // 2, count - 2):
+        sizes = [900 if n == peak else 100 for n in range(count - 1)] + [7]
+        shown = Shop(held(*sizes)).state["runs"][0]["held"]
+        assert len(shown) <= SLICES + 1 and max(size for _, size, _ in shown) == 900
+        assert shown[-1] == [(count - 1) / 2, 7, "7B"] and shown == sorted(shown)
+
+
+def test_a_bar_is_to_the_scale_of_the_greater_design():
+    runs = predict(Plan("patch", "cart")).runs
+    slow = [replace(run, parts=tuple(replace(part, started=took) for part in run.parts), shipped=size)
+            for run, took, size in zip(runs, (7.0, 14.0), (40_000_000, 4_000_000), strict=True)]  # fmt: skip
+    drawn = Shop(Comparison(tuple(slow))).state["runs"]
+    shares = [{name: share for name, _, share in run["figures"]} for run in drawn]
+    assert [share["start-up"] for share in shares] == [0.5, 1.0]
+    assert [share["shipped"] for share in shares] == [1.0, 0.1]

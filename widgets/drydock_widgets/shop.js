@@ -98,7 +98,7 @@ function drawPart(run, part, t, chosen, choose) {
 function drawDesign(run, t, chosen, choose) {
   const boxes = run.parts.map((part) => drawPart(run, part, t, chosen, choose));
   if (boxes.length < 2) return make("div", { class: "dd-map" }, ...boxes);
-  const wires = boxes.slice(1).map((box, n) => make("div", { class: "dd-wired", "data-cut": String(partAt(run.parts[n + 1], t).state !== "running") }, box));
+  const wires = boxes.slice(1).map((box, n) => make("div", { class: "dd-wired", "data-cut": String(!["running", "not seen"].includes(partAt(run.parts[n + 1], t).state)) }, box));
   return make("div", { class: "dd-map dd-wires" }, make("div", { class: "dd-front" }, boxes[0]), make("div", { class: "dd-behind" }, ...wires));
 }
 
@@ -179,7 +179,7 @@ function render({ model, el }) {
     rows.hidden = !state.rows.length;
     const asked = state.runs.some((run) => run.windows.length);
     const end = Math.max(0, ...state.runs.flatMap((run) => run.windows.map(([start, long]) => start + long)));
-    slider.max = String(Math.min(state.seconds, end));
+    slider.max = String(Math.ceil(4 * Math.min(state.seconds, end)) / 4);  // a multiple of its step, or its end is out of reach
     if (last) slider.value = slider.max;
     for (const node of [scrub, legend, table, plan]) node.hidden = !asked;
     redraw(tables, drawTable(state));

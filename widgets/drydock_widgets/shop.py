@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from drydock.model.layer import human
-from drydock.model.shop import Comparison, Part, Run, Window
+from drydock.model.shop import SLICE, Comparison, Part, Run, Window
 
 from drydock_widgets.base import Picture, asset
 from drydock_widgets.card import Mark, safe
@@ -16,8 +16,9 @@ SLICES = 40  # of time in the browser, for each design; more of them are thinned
 SPARK = 20  # slices of a small multiple
 ROWS = 30  # small multiples in the browser; all are in the saved table
 EVENTS = 12  # for each design
+SPANS = 8  # for each part
 BUDGET = 20_000  # bytes of a snapshot
-GLYPHS = {"running": ">", "starting": ".", "dead": "!", "stopped": "-"}
+GLYPHS = {"running": ">", "starting": ".", "dead": "!", "stopped": "-", "not seen": "?"}
 WRONG_VALUE = "Shop shows runs of the store, not {kind}. Try: Shop(store.play('crash'))"
 NOTHING = "Nothing was run yet."
 Span = tuple[float, str, str]  # since when (seconds), the part's state, and what is to be said of it
@@ -65,11 +66,13 @@ class Shop(Picture):
         for run in new.runs:
             for part in run.parts:
                 spans = self._spans[-1].setdefault((run.design, part.name), [])
-                if spans and spans[-1][0] == run.now:
+                at, said = _moment(run), (part.state, _told(part))
+                if not spans and at > SLICE:  # what comes finished does not say what it was before
+                    spans.append((0.0, "not seen", "only its end was"))
+                if spans and spans[-1][0] == at:
                     spans.pop()
-                said = (part.state, _told(part))
                 if not spans or spans[-1][1:] != said:
-                    spans.append((run.now, *said))
+                    spans.append((at, *said))
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """Choose one of the small pictures."""
@@ -113,19 +116,18 @@ class Shop(Picture):
         return whole
 
     def _run(self, run: Run, slices: int, events: int, limit: int) -> dict[str, Any]:
-        most = max([1, *(r.memory or 0 for r in self.chosen.runs)]) if self.chosen else 1
-        after = run.after
+        most = _greatest(self.chosen.runs if self.chosen else ())
         return {
             "design": safe(run.design, 20),
             "parts": [{"name": safe(p.name, 24), "inside": [safe(name, 24) for name in p.inside][:8],
                        "spans": [[round(at, 2), GLYPHS.get(state, "?"), safe(state, 12), safe(said, limit)]
-                                 for at, state, said in self._spans[self._focus][run.design, p.name][-8:]]}
+                                 for at, state, said in _kept(self._spans[self._focus][run.design, p.name])]}
                       for p in run.parts[:12]],
             "windows": [[w.start, w.seconds, w.sent, w.ok, w.left, _ms(w.p50), _ms(w.p95)]
                         for w in _thinned(run.windows, slices)],
             "events": [[round(e.at, 2), safe(e.what, 24), safe(e.text, limit)] for e in run.events[:events]],
-            "held": [[round(at, 1), held, human(held)] for at, held in run.held[:: 1 + len(run.held) // slices]],
-            "figures": [[name, said, round(share, 3)] for name, said, share in _figures(run, after, most)],
+            "held": [[round(at, 1), held, human(held)] for at, held in _peaks(run.held, slices)],
+            "figures": [[name, said, round(share, 3)] for name, said, share in _figures(run, most)],
             "kinds": [[kind, w.sent, w.ok] for kind, w in run.by_kind().items()] if run.requests else [],
         }  # fmt: skip
 
@@ -136,10 +138,10 @@ class Shop(Picture):
             return NOTHING, "The store, run two ways", [], head, []
         marks: list[Any] = []
         cells: list[list[Any]] = []
-        most = max([1, *(run.memory or 0 for run in self.chosen.runs)])
+        most = _greatest(self.chosen.runs)
         for run in self.chosen.runs if len(self.comparisons) == 1 else ():
             named = run.design
-            for name, said, share in _figures(run, run.after, most):
+            for name, said, share in _figures(run, most):
                 marks.append(Mark(named, name, share, said))
                 named = ""
             marks += [Mark("", f"{e.at:.1f} s: {e.text}") for e in run.events[:3]]
@@ -199,20 +201,49 @@ def _joined(pair: Sequence[Window]) -> Window:
     return Window(pair[0].start, seconds, sent, ok, left, max(p50, default=None), max(p95, default=None))
 
 
-def _figures(run: Run, after: Window, most: int) -> list[tuple[str, str, float]]:
+def _moment(run: Run) -> float:
+    """Return the moment of the run that its parts stand at: an engine may go on for a while after the last request."""
+    end = run.windows[-1].start + SLICE if run.windows else run.plan.seconds
+    return min(run.now, run.plan.seconds, end)
+
+
+def _kept(spans: Sequence[Span]) -> list[Span]:
+    """Return so many spans as there is room for: the first, each change of state, the last, then the newest others."""
+    last = len(spans) - 1
+    changed = [n for n, span in enumerate(spans) if n in (0, last) or span[1] != spans[n - 1][1]][-SPANS:]
+    others = [n for n in range(len(spans)) if n not in changed]
+    room = SPANS - len(changed)
+    return [spans[n] for n in sorted([*changed, *(others[-room:] if room else [])])]
+
+
+def _peaks(held: Sequence[tuple[float, int]], most: int) -> list[tuple[float, int]]:
+    """Return about so many moments: of neighbours the one with the most memory, and the last as it is."""
+    step, before = -(-len(held) // most) or 1, held[:-1]
+    tops = [max(before[n : n + step], key=lambda one: one[1]) for n in range(0, len(before), step)]
+    return [*tops, *held[-1:]]
+
+
+def _greatest(runs: Sequence[Run]) -> tuple[float, float, float]:
+    """Return the greater memory, start-up and shipped bytes of the designs: the scale of their bars."""
+    memory, started, shipped = (max((one or 0 for one in row), default=0) for row in (
+        [run.memory for run in runs], [run.started for run in runs], [run.shipped for run in runs]))  # fmt: skip
+    return memory or 1, started or 1, shipped or 1
+
+
+def _figures(run: Run, most: tuple[float, float, float]) -> list[tuple[str, str, float]]:
     """Return what is compared: its name, the figure in words, and the length of its bar, 0 to 1."""
-    rows = []
+    rows, after = [], run.after
     if after.success is not None:
         rows.append(("went well", f"{100 * after.success:.0f} % of {after.sent}", after.success))
     if after.p50 is not None and after.p95 is not None:
         rows.append(("p50", f"{after.p50:.0f} ms", min(1.0, after.p50 / 500)))
         rows.append(("p95", f"{after.p95:.0f} ms", min(1.0, after.p95 / 500)))
     if run.memory is not None:
-        rows.append(("memory", human(run.memory), run.memory / most))
+        rows.append(("memory", human(run.memory), run.memory / most[0]))
     if run.started is not None:
-        rows.append(("start-up", f"{run.started:.2f} s", min(1.0, run.started / 5)))
+        rows.append(("start-up", f"{run.started:.2f} s", run.started / most[1]))
     if run.shipped is not None:
-        rows.append(("shipped", human(run.shipped), min(1.0, run.shipped / 1_000_000)))
+        rows.append(("shipped", human(run.shipped), run.shipped / most[2]))
     return rows
 
 

@@ -175,8 +175,9 @@ def notebook_faults(path):
 
 
 def check(arguments):
-    """Run what needs no daemon and no browser."""
-    return venv_call(PYTHON, "-m", "pytest", "-q", "-m", "not docker and not browser and not deep", *arguments)
+    """Run what needs neither engine nor browser and is quick: under a minute."""
+    wanted = "not docker and not slow and not browser and not deep"
+    return venv_call(PYTHON, "-m", "pytest", "-q", "-m", wanted, *arguments)
 
 
 def test(arguments):

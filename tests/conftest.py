@@ -16,6 +16,13 @@ DAEMONS = os.environ.get("DRYDOCK_TEST_DAEMONS", "").split()
 CI = os.environ.get("CI") == "true"
 NO_DAEMON = "no Docker daemon: set DRYDOCK_TEST_DAEMONS to the DOCKER_HOST of one (tests/daemons/classic.sh start)"
 OWN = "embedded"
+STARTS = {
+    "own",
+    "embedded",
+    "daemon_url",
+    "ours",
+    "dockerd",
+}  # fixtures that start an engine: too long for `make check`
 NO_BROWSER = "no Chromium: install chromium, or set CHROMIUM to its path"
 
 
@@ -24,8 +31,12 @@ def chromium() -> str | None:
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by mark
 def pytest_collection_modifyitems(items):
-    """Skip, with a reason, what this machine cannot run; in CI nothing is skipped: its absence fails there."""
+    """Mark what starts an engine; skip, with a reason, what this machine cannot run, but in CI: there it fails."""
+    for item in items:
+        if STARTS & set(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
     if CI:
         return
     for item in items:

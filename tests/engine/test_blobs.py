@@ -77,6 +77,7 @@ def _put_many(root: Path) -> None:
         blobs.put(b"%d" % (number % 20))
 
 
+@pytest.mark.slow
 def test_several_processes_can_write_the_same_blobs(tmp_path):
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_put_many, args=(tmp_path,)) for _ in range(3)]

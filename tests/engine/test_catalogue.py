@@ -252,6 +252,7 @@ def _tag_many(home: Path, name: str) -> None:
         images.tag(images.get("base").id, f"{name}:{number}")
 
 
+@pytest.mark.slow
 def test_several_processes_tag_at_once(shop, tmp_path):
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_tag_many, args=(tmp_path, name)) for name in ("p", "q")]

@@ -19,6 +19,8 @@ from drydock.engine import process
 from drydock.engine.run import processes
 from own import alive
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def home(monkeypatch):

@@ -284,6 +284,7 @@ def survives(tmp_path: Path, moments: int) -> None:
     assert "Loaded image: x:1\n" in load(opened(home), io.BytesIO(path.read_bytes()))
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_damages_nothing(tmp_path):
     survives(tmp_path, 20)
 

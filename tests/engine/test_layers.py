@@ -211,6 +211,7 @@ def test_a_bomb_is_refused_before_it_fills_the_disk(tmp_path):
     assert not list(layers.scratch.iterdir()) and not list(layers.blobs.all())
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_entries_are_survived(layers):
     head = member("d/f000000")[0]
     blocks = []
@@ -324,6 +325,7 @@ def coherent(changes):
     return kept
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(changes=st.lists(ENTRIES, max_size=12).map(coherent))
 def test_what_is_written_is_read_again(layers, changes):
@@ -367,6 +369,7 @@ def apply(state, changes):
     return state
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(stack=st.lists(st.lists(ENTRIES, max_size=8).map(coherent), max_size=4))
 def test_a_view_is_what_the_specification_says(layers, stack):

@@ -9,6 +9,8 @@ import pytest
 from drydock import read
 from drydock.lessons import machine, own, pack
 
+pytestmark = pytest.mark.slow
+
 FILES = {"bin/busybox": b"\x7fELF", "bin/sh": "busybox", "etc/motd": b"ahoy\n"}
 
 

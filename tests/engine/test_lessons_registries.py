@@ -18,6 +18,8 @@ from drydock.lessons.wire import Answer, NoSocket, request
 from drydock.registry.server import process
 from drydock.serving.waiting import waited
 
+pytestmark = pytest.mark.slow
+
 NOTHING = "sha256:" + "0" * 64
 
 

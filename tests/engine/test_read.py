@@ -339,6 +339,7 @@ def test_too_many_files_are_refused():
         read_layer(io.BytesIO(tar(*((str(n), b"") for n in range(6)))).read, "a layer", Limits(entries=5))
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_files_are_read():
     info = tarfile.TarInfo("")
     block = bytearray(info.tobuf(tarfile.USTAR_FORMAT))

@@ -16,6 +16,8 @@ from drydock import read
 from lyingregistry import LyingRegistry, layer
 from own import Own, killed_during
 
+pytestmark = pytest.mark.slow
+
 SEED = 20241125
 MOMENTS = [*range(20), *(pytest.param(n, marks=pytest.mark.deep) for n in range(20, 120))]
 NOISE = random.Random(SEED).randbytes(6_000_000)

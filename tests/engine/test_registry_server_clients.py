@@ -19,6 +19,8 @@ from drydock.client import LAB
 from drydock.registry.server import accounts
 from ownregistry import digest, registry
 
+pytestmark = pytest.mark.slow
+
 CI = os.environ.get("CI") == "true"
 
 

@@ -19,6 +19,8 @@ from drydock.registry.server.store import Store
 from drydock.serving.waiting import waited
 from ownregistry import digest, manifest, registry
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = 50
 TRIES = 100  # requests for one blob, most of them cut
 

@@ -16,6 +16,8 @@ from drydock import classroom, cli
 from drydock.registry.server import accounts, process
 from ownregistry import registry
 
+pytestmark = pytest.mark.slow
+
 CI = os.environ.get("CI") == "true"
 
 

@@ -14,6 +14,8 @@ from drydock.blobs import Blobs
 from drydock.engine.run import CannotStart, NoSandbox, Sandbox, Steps
 from drydock.engine.snapshots import Layers, Snapshots
 
+pytestmark = pytest.mark.slow
+
 ENV = ["PATH=/bin"]
 
 

@@ -15,6 +15,8 @@ import pytest
 from drydock.engine.run import CannotStart, Mount, Process, Root, Sandbox, Spec, landlock
 from drydock.engine.run.listener import OWNER
 
+pytestmark = pytest.mark.slow
+
 PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 
 

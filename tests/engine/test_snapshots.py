@@ -457,6 +457,7 @@ def test_recover_mends_what_a_killed_step_harmed(wood, tmp_path):
     assert (wood.layers.root(wood.chain[1]) / "usr/a").read_bytes() == b"a"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["left", "kept"])
 def test_a_kill_before_any_write_while_a_tree_is_laid_by_harms_nothing(tmp_path, how):
     script = Path(__file__).with_name("killed_trees.py")

@@ -23,6 +23,8 @@ import submissions
 from drydock.lessons import bases
 from drydock.registry.server import process
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = {"ex1": "ex1-pull-modify-push", "ex2": "ex2-build-push", "ex3": "ex3-play"}
 EACH = pytest.mark.parametrize("name", FOLDERS)

@@ -15,6 +15,8 @@ from drydock_grading.artifact import ARCHIVE
 from nbformat import v4
 from thin import COURSE, GOOD1, ROOT, answered
 
+pytestmark = pytest.mark.slow
+
 NAME, BOOK = "ex1-demo", "demo"
 ESSAY = "Explain what a commit is."
 

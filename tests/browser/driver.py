@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
+
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -119,6 +121,13 @@ class Tab:
         context.route("**/*", self._gate)
         self.page.on("console", lambda m: self._note(m.text, m.location["url"]) if m.type == "error" else None)
         self.page.on("pageerror", lambda e: self._note(e.message, e.stack or ""))
+
+    def serious(self) -> list[tuple[str, str]]:
+        """Return what axe-core finds serious inside the kit's widgets."""
+        found = Axe().run(self.page, {"include": [".dd"]}).response
+        assert len(found["passes"]) > 5  # it did look
+        bad = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
+        return [(one["id"], one["nodes"][0]["html"][:300]) for one in bad]
 
     def _note(self, text: str, *where: str) -> None:
         """Note an error that a widget's code had a part in; JupyterLab and Notebook 7 have some of their own.

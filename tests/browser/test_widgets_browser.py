@@ -3,129 +3,20 @@
 import json
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from drawn import BUILD, CONTAINERS, IMAGE, MOVES, NUMBER, ORDER, QUESTION, SHOP, STACKS
 
 pytestmark = pytest.mark.browser
 
-QUESTION = """
-from drydock_widgets.question import Question
-Question("choice", "Is <b>it</b> a virtual machine?", ["Yes", "No"], "No", "It is a process.", id="q")
-"""
-NUMBER = """
-n = Question("number", "How much?", unit="MB", tolerance=1)
-n
-"""
-ORDER = """
-Question("order", "Order the lines.", ["COPY . .", "FROM scratch"], ["FROM scratch", "COPY . ."])
-"""
-BUILD = """
-import time
-from dataclasses import replace
-from drydock.model.cache import Plan
-from drydock.model.context import Context, regular
-from drydock.model.dockerfile import parse
-from drydock.model.steps import ended, planned, with_step
-from drydock_widgets.buildcache import BuildCache
 
-TEXT = "FROM scratch\\nCOPY app.py /\\nRUN <img src=x onerror=alert(1)>\\nCMD app\\n"
-plan = Plan(parse(TEXT), Context((regular("app.py", b"print(1)", 0o644),)))
-
-class Run:
-    plan = plan
-    def __iter__(self):
-        build = replace(planned(plan, "Docker 20.10"), state="running")
-        for at in range(len(build.steps)):
-            build = with_step(build, at, state="running", output=("working <i>hard</i>",))
-            for _ in range(50):
-                yield build
-            time.sleep(0.15)
-            build = with_step(build, at, state="ran" if at else "cached", seconds=0.15)
-            yield build
-        yield ended(build, "done", None, 0.6)
-
-BuildCache(plan)
-"""
-
-IMAGE = """
-from drydock.model.image import HistoryRow, Image, ImageConfig
-from drydock.model.layer import Entry, Layer
-from drydock_widgets.layerstack import LayerStack
-
-def layer(n, *entries, **more):
-    return Layer(f"sha256:{n:x}{n * 7:x}a0{'0' * 60}", "", sum(e.size for e in entries), entries, **more)
-
-base = layer(1, *(Entry(f"bin/tool{n}", "file", 20_000 * n, digest=f"sha256:{n:064x}") for n in range(60)))
-big = layer(2, Entry("tmp/big", "file", 20_000_000), Entry("bin/tool3", "file", 70_000, digest="sha256:abc4567"))
-gone = layer(3, Entry("<b>note</b>", "file", 5), whiteouts=("tmp/big",))
-steps = ("ADD base.tar /", "RUN fetch big > /tmp/big && <img src=x onerror=alert(1)>", "RUN rm /tmp/big")
-
-def image(name, *layers):
-    rows = [HistoryRow(steps[n], layer=n) for n in range(len(layers))]
-    config = HistoryRow('CMD ["sh"]', empty=True)
-    content = lambda n, path: f"layer {n}: <i>{path}</i>".encode()
-    return Image("sha256:1", (name,), "linux/amd64", ImageConfig(), (*rows, config), layers, content=content)
-
-LayerStack(image("lab/trap", base, big, gone))
-"""
-
-CONTAINERS = """
-from drydock.model.change import Change, Writable
-from drydock.model.image import HistoryRow, Image, ImageConfig
-from drydock.model.layer import Entry, Layer
-from drydock_widgets import WritableLayer
-
-layers = (Layer("sha256:1a0" + "0" * 61, "", 8_000_000, (Entry("bin/sh", "file", 8_000_000),)),
-          Layer("sha256:2b7" + "0" * 61, "", 20_000_000, (Entry("shop/goods.db", "file", 20_000_000),)))
-make = "RUN make > /shop/goods.db && <img src=x onerror=alert(1)>"
-rows = (HistoryRow("ADD base.tar /", layer=0), HistoryRow(make, layer=1))
-image = Image("sha256:9", ("lab/box",), "linux/amd64", ImageConfig(), rows, layers)
-note = Change("<b>note</b>.txt", "added", "file", 16)
-folder = Change("shop", "changed", "directory")
-copied = Change("shop/goods.db", "changed", "file", 20_000_001, 20_000_000, 1)
-hidden = Change("shop/goods.db", "removed", "file", 0, 20_000_000, 1)
-
-def box(name, *changes, did="", state="running"):
-    return Writable(name, name, image, changes, state, engine="Docker 20.10.24", did=did)
-
-def steps():
-    yield box("bob")
-    yield box("ada")
-    yield box("ada", note, did="echo <i>hi</i> > note.txt")
-    yield box("ada", note, folder, copied, did="echo >> /shop/goods.db")
-    yield box("ada", note, folder, hidden, did="rm /shop/goods.db")
-    yield box("carl", note).removed()
-    yield box("ada", note, folder, hidden)
-
-WritableLayer(steps())
-"""
-
-MOVES = """
-import time
-from dataclasses import replace
-from drydock.model.transfer import Blob, Transfer as Moved, ended, with_blob
-from drydock_widgets import Transfer
-
-base = Blob("sha256:a1b" + "0" * 61, "layer", "exists", 3_000_000, share=1.0)
-top = Blob("sha256:b2c" + "1" * 61, "layer", "waiting", 2_000_000)
-other = Blob("sha256:c3d" + "2" * 61, "layer", "mounted", 800_000, source="lab/<i>shop</i>")
-start = Moved("push", "localhost:5055/lab/<b>app</b>:2", "Docker 20.10.24", (base, top, other))
-
-def moves():
-    now = start
-    yield now
-    time.sleep(0.12)
-    for moved in range(0, 2_000_001, 400_000):
-        now = with_blob(now, replace(top, state="sending", moved=moved, share=moved / 2e6))
-        for _ in range(20):
-            yield now
-        time.sleep(0.12)
-    now = with_blob(now, replace(top, state="sent", moved=2_000_000, share=1.0, seconds=0.7))
-    config = Blob("sha256:d4e" + "3" * 61, "config", "sent", 1500, 1500, 1.0, estimated=True)
-    listed = Blob("sha256:e5f", "manifest", "sent", 900, 900)
-    yield ended(replace(now, blobs=(*now.blobs, config, listed)), "done", None, 0.9)
-
-Transfer(moves())
-"""
+EVERY = {  # one of each widget, by its class
+    "dd-question": QUESTION,
+    "dd-buildcache": BUILD,
+    "dd-layerstack": IMAGE,
+    "dd-writablelayer": CONTAINERS,
+    "dd-transfer": MOVES,
+    "dd-stacks": STACKS,
+    "dd-shop": SHOP,
+}
 
 
 def texts(page, selector):
@@ -349,15 +240,12 @@ def test_the_widgets_draw_in_notebook_7_too(tab):
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_axe_finds_nothing_serious_in_any_widget(tab, theme):
-    tab.open(tab.lab.write("axe.ipynb", QUESTION, BUILD, IMAGE, CONTAINERS, MOVES))
+    tab.open(tab.lab.write("axe.ipynb", *EVERY.values()))
     tab.theme(theme)
     tab.run_all()
-    for widget in (".dd-question", ".dd-buildcache", ".dd-layerstack", ".dd-writablelayer", ".dd-transfer"):
-        tab.page.locator(widget).first.wait_for(timeout=120_000)
-    found = Axe().run(tab.page, {"include": [".dd"]}).response
-    assert len(found["passes"]) > 5  # it did look
-    bad = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
-    assert [(one["id"], one["nodes"][0]["html"][:300]) for one in bad] == []
+    for widget in EVERY:
+        tab.page.locator(f".{widget}").first.wait_for(timeout=120_000)
+    assert tab.serious() == []
 
 
 FOCUS = """() => { const at = document.activeElement, look = getComputedStyle(at);
@@ -368,21 +256,22 @@ STICKS_OUT = """() => [...document.querySelectorAll('.dd')].flatMap((root) => {
   const edge = root.getBoundingClientRect().right + 1, shown = (n) => n.getClientRects().length > 0;
   return [...root.querySelectorAll('*')].filter((n) => shown(n) && n.getBoundingClientRect().right > edge)
     .map((n) => `${root.className}: ${n.tagName} ${n.className}`); })"""
-MOVES = """() => [...document.querySelectorAll('.dd, .dd *')].filter((n) => getComputedStyle(n).animationName !== 'none'
-  || getComputedStyle(n).transitionDuration !== '0s').map((n) => n.className)"""
+MOTION = """() => [...document.querySelectorAll('.dd, .dd *')].filter((n) => { const look = getComputedStyle(n);
+  return look.animationName !== 'none' || look.transitionDuration !== '0s'; }).map((n) => n.className)"""
 BORDERLESS = """() => [...document.querySelectorAll('.dd, .dd button:not(.dd-file), .dd .dd-bar')]
   .filter((n) => n.getClientRects().length && getComputedStyle(n).borderTopStyle === 'none').map((n) => n.outerHTML)"""
 
 
 def test_tab_reaches_every_widget_and_escape_leaves_it_and_each_holds_narrow_and_in_forced_colours(tab):
     page = tab.page
-    tab.open(tab.lab.write("keys.ipynb", QUESTION, BUILD, IMAGE, CONTAINERS))
+    tab.open(tab.lab.write("keys.ipynb", *EVERY.values()))
     tab.run_all()
-    widgets = ["dd-question", "dd-buildcache", "dd-layerstack", "dd-writablelayer"]
-    page.locator(".dd-writablelayer").wait_for(timeout=120_000)
+    widgets = list(EVERY)
+    for name in widgets:
+        page.locator(f".{name}").first.wait_for(timeout=120_000)
     page.locator(".dd-question input").first.focus()
     met = [page.evaluate(FOCUS)]
-    while met[-1]["widget"] and len(met) < 60:
+    while met[-1]["widget"] and len(met) < 120:
         page.keyboard.press("Tab")
         met.append(page.evaluate(FOCUS))
     assert list(dict.fromkeys(one["widget"] for one in met)) == [*widgets, None]  # in this order, and out again
@@ -391,7 +280,7 @@ def test_tab_reaches_every_widget_and_escape_leaves_it_and_each_holds_narrow_and
         page.locator(f".{name} button:enabled, .{name} input:enabled").locator("visible=true").first.focus()
         page.keyboard.press("Escape")
         assert page.evaluate(FOCUS)["cell"], name
-    assert page.evaluate(STICKS_OUT) == [] and page.evaluate(MOVES) == []
+    assert page.evaluate(STICKS_OUT) == [] and page.evaluate(MOTION) == []
     page.emulate_media(forced_colors="active")
     assert page.evaluate(BORDERLESS) == []
     tab.shoot(".jp-Notebook", "forced-colours-narrow")

@@ -12,8 +12,6 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PLACE = re.compile(r"`(\d\d|ex\d)/([\w-]+)`")
 MISCONCEPTIONS = 16
-# Written at the same time as the map: their places count from the day on which they are here.
-AWAITED = {key for key in ("01", "02", "03", "04", "08", "ex3") if not list(ROOT.glob(f"*/{key}-*"))}
 
 
 @cache
@@ -25,8 +23,6 @@ def notebook(key):
 
 @cache
 def questions(key):
-    if key in AWAITED:
-        return set()
     folder = ROOT / "notebooks" / key if key.isdigit() else notebook(key).parent
     return set(tomllib.loads((folder / "questions.toml").read_text()))
 
@@ -44,7 +40,7 @@ def rows(text, heading):
 
 @pytest.mark.parametrize("name", ["glossary.md", "lecture.md"])
 def test_every_notebook_cell_and_question_that_is_named_exists(name):
-    places = [place for place in PLACE.findall((DOCS / name).read_text()) if place[0] not in AWAITED]
+    places = PLACE.findall((DOCS / name).read_text())
     assert len(places) > 20
     assert sorted({key for key, _ in places if notebook(key) is None}) == []
     assert [f"{key}/{id}" for key, id in places if id not in cells(key) | questions(key)] == []
@@ -52,9 +48,7 @@ def test_every_notebook_cell_and_question_that_is_named_exists(name):
 
 def test_each_misconception_is_provoked_by_a_question():
     found = rows((DOCS / "lecture.md").read_text(), "Sixteen misconceptions")
-    asked = {
-        row[0].strip(): [key in AWAITED or id in questions(key) for key, id in PLACE.findall(row[1])] for row in found
-    }
+    asked = {row[0].strip(): [id in questions(key) for key, id in PLACE.findall(row[1])] for row in found}
     assert len(asked) == MISCONCEPTIONS
     assert [what for what, places in asked.items() if not places or not all(places)] == []
 

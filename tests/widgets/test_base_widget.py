@@ -73,7 +73,10 @@ def test_safe_keeps_ordinary_text():
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_parse_and_put_no_text_in_as_markup(script):
     text = script.read_text()
-    assert not any(word in text for word in ("innerHTML", "outerHTML", "insertAdjacent", "http:", "https:", "import "))
+    elsewhere = text.replace('"http://www.w3.org/2000/svg"', "")  # a name, which nobody fetches
+    assert not any(
+        word in elsewhere for word in ("innerHTML", "outerHTML", "insertAdjacent", "http:", "https:", "import ")
+    )
     if shutil.which("node") is None:
         pytest.skip("no node: it only checks the syntax of the scripts")
     whole = text if script.name == "common.js" else (HERE / "common.js").read_text() + text

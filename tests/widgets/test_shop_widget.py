@@ -53,6 +53,13 @@ def test_what_is_watched_next_is_the_next_row_of_small_pictures():
     assert "leak: recommendations" in widget.picture() and len(widget.still()[2]) == 8
 
 
+def test_a_run_that_was_interrupted_keeps_its_row():
+    half = [*reckoned(Plan("slow"))][5]
+    assert not half.done
+    widget = Shop([predict(CRASH), half, predict(Plan("leak"))])
+    assert [one.plan.deed for one in widget.comparisons] == ["crash", "slow", "leak"]
+
+
 def test_before_anybody_asks_it_says_what_it_takes_to_be_open():
     parts = (Part("front", memory=30_000_000, started=0.4), Part("cart", memory=31_000_000, started=0.7))
     widget = Shop(Run("services", Plan(), parts=parts))

@@ -58,7 +58,8 @@ class Shop(Picture):
         if not isinstance(value, Comparison | Run):
             raise TypeError(WRONG_VALUE.format(kind=f"a {type(value).__name__}"))
         new = value if isinstance(value, Comparison) else Comparison((value,))
-        if not self.comparisons or self.comparisons[-1].done:
+        last = self.comparisons[-1] if self.comparisons else None
+        if last is None or last.done or last.plan != new.plan:  # one that was interrupted is never done, and stays
             self.comparisons.append(new)
             self._spans.append({})
         self.comparisons[-1] = new

@@ -14,11 +14,12 @@ import tornado
 from docker.errors import APIError, BuildError, ImageNotFound
 
 from drydock.lessons import bases
-from drydock.lessons.own import PYTHON
+from drydock.lessons.own import LAB, PYTHON
 from drydock.lessons.shop.process import NoShop
 from drydock.model.shop import PARTS
 
 LEFT_OUT = re.compile(r".*(__pycache__|/test(/.*)?|\.so|\.pyi)$")
+LABEL = "02-shop"  # what the Dockerfiles write into every image
 OTHER = "other"  # what recommendations are called, written anew on another stack
 BROKEN = "\n\ndef ready():\n    import a_module_that_nobody_packed  # the mistake of this release\n"
 NO_FOLDER = "There is no store in {folder}.\nTry: folder.fresh('02/shop', client)   which copies it beside the notebook"
@@ -98,11 +99,15 @@ def tags(client: docker.DockerClient, name: str) -> tuple[str, ...]:
 
 
 def remove(client: docker.DockerClient, name: str) -> int:
-    """Remove all images of a store; return how many there were."""
+    """Remove all images of a store; return how many names there were.
+
+    The steps below them go as well: containerd's store keeps those of the classic builder as nameless images.
+    """
     found = tags(client, name)
     for tag in found:
         with suppress(ImageNotFound):
             client.images.remove(tag)
+    client.images.prune(filters={"dangling": True, "label": f"{LAB}={LABEL}"})
     return len(found)
 
 

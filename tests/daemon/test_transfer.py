@@ -7,6 +7,7 @@ import uuid
 
 import drydock
 import pytest
+from drydock.lessons.liar import lying
 from drydock.model.reference import InvalidReference
 from registries import ACCOUNT, image, layer
 
@@ -130,6 +131,15 @@ def test_a_pull_brings_what_is_missing_and_a_second_one_nothing(shelf, daemon):
     assert again.up_to_date and again.moved == 0 and not again.estimated
     assert [first.digest, changed.digest] == [one.digest for one in pushed]
     assert first.size == pushed[0].size and daemon.images.get(names[0]).tags == [names[0]]
+
+
+def test_after_a_registry_that_lied_the_honest_one_is_believed_at_once(shelf, daemon):
+    name = shelf.load("app:1", "top")
+    drydock.push(name, daemon).run()
+    daemon.api.remove_image(name)
+    with lying(shelf.address) as liar, pytest.raises(drydock.TransferFailed, match="not what its digest says"):
+        drydock.pull(name.replace(shelf.address, liar), client=daemon).run()
+    assert drydock.pull(name, client=daemon).run().state == "done"
 
 
 def test_a_pull_by_digest_gets_that_image(shelf, daemon):

@@ -17,6 +17,7 @@ from docker.errors import NotFound
 from drydock.lessons import shop
 from drydock.lessons.own import LAB
 from drydock.lessons.shop import design, process
+from drydock.lessons.shop.images import LABEL
 from drydock.model.shop import DEEDS, DESIGNS, PARTS, Plan
 from drydock.model.shop_rule import predict
 
@@ -47,7 +48,8 @@ def left(client, name=NAME):
     """Return what is left of a store in the engine."""
     wanted = {"label": f"{LAB}=02-{name}"}
     images = [tag for image in client.images.list() for tag in image.tags if tag.startswith(f"lab/{name}-")]
-    return client.containers.list(all=True, filters=wanted) + client.networks.list(filters=wanted) + images
+    nameless = client.images.list(filters={"dangling": True, "label": f"{LAB}={LABEL}"})
+    return client.containers.list(all=True, filters=wanted) + client.networks.list(filters=wanted) + images + nameless
 
 
 def played(store, *plan, tolerance=TOLERANCE, **more):

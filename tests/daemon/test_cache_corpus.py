@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from drydock import builds as kit
+from drydock.lessons.own import LAB
 
 spec = importlib.util.spec_from_file_location("corpus", Path(__file__).with_name("corpus.py"))
 corpus = importlib.util.module_from_spec(spec)
@@ -24,6 +25,13 @@ def bases(daemon, busybox):
     daemon.api.prune_builds(all=True)
     for name in (corpus.BASE, corpus.OTHER):
         busybox(name, name.rsplit("/", 1)[1])
+
+
+@pytest.fixture
+def swept(daemon):
+    """What a case built goes with it: containerd's store takes a second for each hundred images to list them all."""
+    yield
+    daemon.images.prune(filters={"dangling": True, "label": f"{LAB}=build"})
 
 
 def write(root: Path, files: dict[str, str | None]) -> None:
@@ -60,7 +68,7 @@ def build_and_compare(root: Path, options: dict, builder: str, daemon, depends: 
 
 @pytest.mark.docker
 @pytest.mark.parametrize("case", corpus.CASES, ids=[case.name for case in corpus.CASES])
-def test_what_is_predicted_is_what_docker_does(case, daemon, daemon_url, bases, buildx, tmp_path, monkeypatch):
+def test_what_is_predicted_is_what_docker_does(case, daemon, daemon_url, bases, swept, buildx, tmp_path, monkeypatch):
     builder = "buildkit" if buildx else "classic"  # each engine's own default: 20.10 stands for the classic builder
     if builder not in case.builders:
         pytest.skip(f"an edit that only {' and '.join(case.builders)} can build")

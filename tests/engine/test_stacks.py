@@ -93,15 +93,21 @@ def test_a_virtual_machine_boots_says_what_it_was_asked_and_ends(machine):
     assert measured.kernels == 2
 
 
-SLOW = "import sys; from drydock.lessons import qemu; qemu.boot('sleep 60', patience=60)"
+SLOW = (  # what a shell starts in the background ignores SIGINT
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "from drydock.lessons import qemu; qemu.boot('sleep 60', patience=60)"
+)
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_a_virtual_machine_ends_with_who_began_it(machine, end):
-    begun = subprocess.Popen([sys.executable, "-c", SLOW], stderr=subprocess.DEVNULL)
-    guest = _wait(lambda: _children(begun.pid, qemu.PROGRAM))
-    begun.send_signal(end)
-    begun.wait(30)
+    with subprocess.Popen([sys.executable, "-c", SLOW], stderr=subprocess.DEVNULL) as begun:
+        try:
+            guest = _wait(lambda: _children(begun.pid, qemu.PROGRAM))
+            begun.send_signal(end)
+            begun.wait(30)
+        finally:
+            begun.kill()
     _wait(lambda: not alive(guest[0]))
 
 

@@ -4,8 +4,10 @@ import contextlib
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -127,6 +129,17 @@ def test_a_class_registry_that_was_stopped_meanwhile_does_not_keep_the_rest_from
     process.stop(home)
     rooms.close()
     assert not answers(near) and not answers(far)
+
+
+def test_an_engine_that_hangs_up_on_the_liar_leaves_nothing_in_the_notebook(rooms, capsys):
+    host, _, port = rooms.liar.partition(":")
+    before = threading.active_count()
+    for _ in range(20):
+        with socket.create_connection((host, int(port)), 10) as hasty:
+            hasty.sendall(b"GET /v2/ HTTP/1.1\r\n")
+            hasty.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+    assert waited(lambda: threading.active_count() <= before)
+    assert capsys.readouterr().err == ""
 
 
 def test_the_liar_changes_one_byte_of_a_layer_and_nothing_else(rooms, elsewhere):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socketserver
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 def serving(server: socketserver.TCPServer) -> Iterator[str]:
@@ -24,10 +26,19 @@ def serving(server: socketserver.TCPServer) -> Iterator[str]:
 @contextmanager
 def lying(honest: str) -> Iterator[str]:
     """Pass on what a registry answers, with the last byte of every layer turned into another."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Liar", (Relay,), {"honest": honest}))
-    server.daemon_threads = True
-    with server:
+    with Liar(("127.0.0.1", 0), type("Relay", (Relay,), {"honest": honest})) as server:
         yield from serving(server)
+
+
+class Liar(ThreadingHTTPServer):
+    """A thread for each engine that asks."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """An engine that hangs up, as soon as it sees through the lie, is no news for the notebook that asked."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class Relay(BaseHTTPRequestHandler):

@@ -11,8 +11,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 LINE = 16 << 10  # bytes; a longer line is kept in pieces, as dockerd's copier does
 WAITING = 256  # pieces that an attached client may lag behind before the program waits for it
@@ -84,6 +85,8 @@ class Output:
         """Note that a program runs, and may write."""
         with self.changed:
             self.ended = False
+            if self.kept:
+                self.path.touch()  # whoever follows from now on has it open before the first line
 
     def write(self, stream: int, data: bytes) -> None:
         """Keep and pass on what a program wrote."""
@@ -117,8 +120,9 @@ class Output:
         with self.changed:
             if past:
                 listener.waiting = queue.Queue()
-                for row in self._rows(0):
-                    listener.put(_frame(row))
+                with self._opened() as log:
+                    for row in _rows(log):
+                        listener.put(_frame(row))
             self._listeners.append(listener)
         return listener
 
@@ -132,20 +136,33 @@ class Output:
     def lines(
         self, follow: bool, tail: int | None, wanted: Callable[[dict[str, Any]], bool], gone: Callable[[], bool]
     ) -> Iterator[dict[str, Any]]:
-        """Yield kept lines, the last `tail` of them; with `follow` those to come, until the container's end."""
-        with self.changed:
-            rows = [row for row in self._rows(0) if wanted(row)]
-            place = self._size()
-        yield from rows if tail is None else deque(rows, maxlen=tail)
-        while follow and not gone():
+        """Yield kept lines, the last `tail` of them; with `follow` those to come, until the container's end.
+
+        The log is opened at once: a container that is removed (`--rm`) before the first line is asked for takes the
+        file's name away, not what stands in it.
+        """
+        return self._lines(self._opened(), follow, tail, wanted, gone)
+
+    def _lines(
+        self,
+        log: BinaryIO,
+        follow: bool,
+        tail: int | None,
+        wanted: Callable[[dict[str, Any]], bool],
+        gone: Callable[[], bool],
+    ) -> Iterator[dict[str, Any]]:
+        with log:
             with self.changed:
-                if self._size() == place:
-                    if self.ended:
+                rows = [row for row in _rows(log) if wanted(row)]
+            yield from rows if tail is None else deque(rows, maxlen=tail)
+            while follow and not gone():
+                with self.changed:
+                    fresh = list(_rows(log))
+                    if not fresh and self.ended:
                         return
-                    self.changed.wait(LOOK)
-                fresh = list(self._rows(place))
-                place = self._size()
-            yield from (row for row in fresh if wanted(row))
+                    if not fresh:
+                        self.changed.wait(LOOK)
+                yield from (row for row in fresh if wanted(row))
 
     def _keep(self, stream: int, lines: list[bytes]) -> None:
         if not self.kept or not lines:
@@ -155,20 +172,17 @@ class Output:
         with self.path.open("a") as log:
             log.write("".join(json.dumps(row) + "\n" for row in rows))
 
-    def _rows(self, place: int) -> Iterator[dict[str, Any]]:
-        """Yield what is kept from a place in the file on; a line that a kill cut off is left out."""
-        if not self.path.exists():
-            return
-        with self.path.open("rb") as log:
-            log.seek(place)
-            for line in log:
-                try:
-                    yield json.loads(line)
-                except ValueError:
-                    continue
+    def _opened(self) -> BinaryIO:
+        return self.path.open("rb") if self.path.exists() else BytesIO()
 
-    def _size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
+
+def _rows(log: BinaryIO) -> Iterator[dict[str, Any]]:
+    """Yield what a log has from where it was read last; a line that a kill cut off is left out."""
+    for line in log:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
 
 
 def _frame(row: dict[str, Any]) -> Frame:

@@ -152,8 +152,10 @@ class LayerStack(Picture):
         """Return what the stack says in one sentence."""
         if self.comparison:
             c = self.comparison
+            above = len(c.common) - c.shared
+            higher = f", and {counted(above)} with equal files higher up" if above > 0 else ""
             return (
-                f"They share {counted(c.shared)} ({human(c.shared_size)}), stored once. "
+                f"They share {counted(c.shared)} ({human(c.shared_size)}), stored once{higher}. "
                 f"Only in the first: {human(c.only_a)}; only in the second: {human(c.only_b)}."
             )
         image, lost = self.images[0], sum(self._hidden[0])

@@ -145,7 +145,7 @@ class Shop(Picture):
             for name, said, share in _figures(run, most):
                 marks.append(Mark(named, name, share, said))
                 named = ""
-            marks += [Mark("", f"{e.at:.1f} s: {e.text}") for e in run.events[:3]]
+            marks += [Mark("", f"{'before' if e.at < 0 else f'{e.at:.1f} s'}: {e.text}") for e in run.events[:3]]
         for one in self.comparisons if len(self.comparisons) > 1 else ():
             for run in one.runs:
                 marks.append(Mark(run.design, _label(one), run.after.success or 0, _outcome(run)))

@@ -229,7 +229,7 @@ class Run:
         rows = [f"{self.design}  {shown(self.source)}  {self.plan.sentence()}"]
         rows += [f"  {part.picture()}" for part in self.parts]
         rows += [f"  {window.picture()}" for window in self.windows]
-        rows += [f"  {event.at:.1f} s  {shown(event.text)}" for event in self.events]
+        rows += [f"  {'before' if event.at < 0 else f'{event.at:.1f} s'}  {shown(event.text)}" for event in self.events]
         return "\n".join(rows)
 
 

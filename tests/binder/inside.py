@@ -30,7 +30,9 @@ def run(path):
     """Execute a notebook where it lies, and return its seconds and what each cell said."""
     began = time.monotonic()
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
+    NotebookClient(
+        notebook, timeout=300, coalesce_streams=True, resources={"metadata": {"path": str(path.parent)}}
+    ).execute()
     said = {
         cell.id: "\n".join(o.get("text") or o.get("data", {}).get("text/plain", "") for o in cell.outputs)
         for cell in notebook.cells

@@ -43,7 +43,10 @@ def run(path, url, home, **more):
     (home / "ipython").mkdir(parents=True)
     environment = dict(os.environ, DOCKER_HOST=url, DRYDOCK_HOME=str(home), IPYTHONDIR=str(home / "ipython"), **more)
     notebook = read(path)
-    client = NotebookClient(notebook, timeout=PATIENCE, resources={"metadata": {"path": str(path.parent)}})
+    # A kernel sends what a cell prints in as many pieces as it likes, a line of it too: put together, as JupyterLab does.
+    client = NotebookClient(
+        notebook, timeout=PATIENCE, coalesce_streams=True, resources={"metadata": {"path": str(path.parent)}}
+    )
     client.execute(env=environment)
     return notebook
 

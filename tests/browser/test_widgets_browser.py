@@ -4,6 +4,7 @@ import json
 
 import pytest
 from drawn import BUILD, CONTAINERS, IMAGE, MOVES, NUMBER, ORDER, QUESTION, SHOP, STACKS
+from drydock_widgets.base import HERE
 
 pytestmark = pytest.mark.browser
 
@@ -299,3 +300,36 @@ def test_an_error_in_a_widgets_script_is_noticed(tab):
     tab.page.wait_for_timeout(0)  # lets what the page has told arrive
     assert [one for one in tab.problems if "planted" in one]
     tab.problems.clear()
+
+
+HELD = """
+  let state = { seq: 1 }, heard = () => {};
+  window.clicked = [];
+  const box = document.body.appendChild(make("section", { class: "dd" }));
+  const model = { get: () => state, on: (_, update) => { heard = update; } };
+  const button = ({ seq }) => make("button", { onclick: () => window.clicked.push(seq) }, `Snapshot ${seq}`);
+  follow(model, (state) => redraw(box, button(state)));
+  window.next = () => { state = { seq: state.seq + 1 }; heard(); };
+"""
+
+
+@pytest.mark.parametrize("by", ["mouse", "space"])
+def test_a_button_that_is_held_while_the_kernel_sends_news_is_still_clicked(tab, by):
+    page = tab.page
+    page.add_script_tag(content=f"{(HERE / 'common.js').read_text()}\n(() => {{ {HELD} }})();")
+    button = page.get_by_role("button")
+    press, release = page.mouse.down, page.mouse.up
+    if by == "mouse":
+        button.hover()
+    else:
+        button.focus()
+        press, release = (lambda: page.keyboard.down(" ")), (lambda: page.keyboard.up(" "))
+    press()
+    page.evaluate("window.next()")
+    page.evaluate("window.next()")
+    assert button.inner_text() == "Snapshot 1"
+    release()
+    page.get_by_role("button", name="Snapshot 3").wait_for()
+    assert page.evaluate("window.clicked") == [1]
+    page.evaluate("window.next()")
+    assert button.inner_text() == "Snapshot 4"

@@ -43,7 +43,7 @@ def run(path, url, home, **more):
     (home / "ipython").mkdir(parents=True)
     environment = dict(os.environ, DOCKER_HOST=url, DRYDOCK_HOME=str(home), IPYTHONDIR=str(home / "ipython"), **more)
     notebook = read(path)
-    # A kernel sends what a cell prints in as many pieces as it likes, a line of it too: put together, as JupyterLab does.
+    # A kernel sends what a cell prints in pieces, a single line too: they are put together, as JupyterLab does.
     client = NotebookClient(
         notebook, timeout=PATIENCE, coalesce_streams=True, resources={"metadata": {"path": str(path.parent)}}
     )

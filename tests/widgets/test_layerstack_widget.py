@@ -117,12 +117,23 @@ def test_many_files_of_strangers_are_paged_within_the_snapshot():
     assert "\x1b" not in bundle["text/plain"]
 
 
-def test_a_click_on_a_row_of_the_list_before_chooses_nothing():
+def test_a_click_on_a_row_of_the_list_before_chooses_what_stood_there():
     widget = LayerStack(IMAGE)
-    seen = widget.state["listing"]
+    seen, path = widget.state["listing"], widget.state["files"][0]["path"]
     says(widget, view="merged")
+    assert widget.state["files"][0]["path"] != path
     says(widget, file=0, listing=seen)
-    assert widget.state["folder"] == "" and widget.state["thread"] is None
+    assert widget.state["folder"] == "" and widget.state["thread"]["path"] == path
+
+
+def test_a_folder_of_the_list_before_is_not_opened_in_a_list_without_folders():
+    widget = LayerStack(IMAGE)
+    says(widget, view="merged")
+    assert widget.state["files"][0]["kind"] == "folder"
+    seen = widget.state["listing"]
+    says(widget, view="layer")
+    says(widget, file=0, listing=seen)
+    assert widget.state["folder"] == "" and widget.state["view"] == "layer"
 
 
 NONSENSE = [{"focus": [0, 9]}, {"focus": [5, 0]}, {"focus": "x"}, {"focus": ["a", "b"]}, {"view": "compare"}]

@@ -61,6 +61,18 @@ def test_a_change_says_what_it_cost_and_from_which_layer_the_file_came():
     assert widget.state["detail"] is None
 
 
+def test_a_click_on_a_change_counts_for_the_container_it_was_seen_in_while_another_one_writes():
+    widget = WritableLayer()
+    widget.take(box("ada", COPIED))
+    widget.refresh()
+    seen = widget.state["listing"]
+    widget.take(box("bob", NOTE))
+    widget.refresh()
+    assert widget.state["chosen"] == "bob"
+    says(widget, pick=0, listing=seen)
+    assert widget.state["chosen"] == "ada" and widget.state["detail"]["path"] == "shop/goods"
+
+
 def test_the_steps_of_a_stream_are_kept_for_the_replay_with_the_moments_of_each_change():
     widget = WritableLayer()
     states = [

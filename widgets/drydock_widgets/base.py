@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from drydock_widgets.card import figure
 HERE = Path(__file__).parent
 UNKNOWN = "{widget} does not know the argument {name!r}.{nearest} It takes: {known}."
 PERIOD = 0.05  # seconds: 20 updates a second; a browser keeps up with 200 [measured]
+KEPT = 8  # lists that a click may still speak of
 
 
 def asset(name: str) -> str:
@@ -58,6 +59,35 @@ class Throttle:
                 value = self._waiting.pop()
                 self._sent = time.monotonic()
                 self._send(value)
+
+
+class Shown:
+    """Remember the last few lists that were on the screen: row 1 of the next one is another file.
+
+    A click names the list it saw. It may be an older one: the kernel was busy, or the list changed under the finger.
+
+    >>> shown = Shown()
+    >>> first, second = shown.name(["a", "b"]), shown.name(["b"])
+    >>> shown.row(first, 0), shown.row(second, 0), shown.row(second, 1), shown.row("another", 0)
+    ('a', 'b', None, None)
+    """
+
+    def __init__(self) -> None:
+        self._lists: dict[str, Sequence[Any]] = {}
+        self._named = 0
+
+    def name(self, rows: Sequence[Any]) -> str:
+        """Return the name of the list that is shown now; eight are kept."""
+        if not self._lists or self._lists[str(self._named)] != rows:
+            self._named += 1
+            self._lists[str(self._named)] = rows
+            self._lists.pop(str(self._named - KEPT), None)
+        return str(self._named)
+
+    def row(self, name: object, n: object) -> Any:
+        """Return a row of a list that was shown, or None where there is no such list or row any more."""
+        rows = self._lists.get(name, ()) if isinstance(name, str) else ()
+        return rows[n] if isinstance(n, int) and 0 <= n < len(rows) else None
 
 
 class Picture(anywidget.AnyWidget):

@@ -102,12 +102,16 @@ function redraw(box, ...children) {
 }
 
 /**
- * Draw now and whenever the kernel sends a newer snapshot.
+ * Draw now and whenever the kernel sends a newer snapshot; while a button is held down, as soon as it is let go: a button
+ * replaced between press and release hears no click.
  * @param {any} model
  * @param {(state: any) => void} draw
  */
 function follow(model, draw) {
+  let waiting = 0;
   const update = () => {
+    cancelAnimationFrame(waiting);
+    if (document.querySelector(".dd button:active")) { waiting = requestAnimationFrame(update); return; }
     const state = model.get("state");
     if (!state || !state.seq) return;
     const root = /** @type {HTMLElement|null} */ (document.activeElement?.closest(".dd") || null);

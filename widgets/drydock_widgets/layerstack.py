@@ -11,7 +11,7 @@ from drydock.model import tree
 from drydock.model.image import Image
 from drydock.model.layer import human
 
-from drydock_widgets.base import Picture, asset
+from drydock_widgets.base import Picture, Shown, asset
 from drydock_widgets.card import Mark, safe
 
 PAGE = 40  # rows of the file list in the browser at a time
@@ -62,6 +62,7 @@ class LayerStack(Picture):
         self._hidden = [tree.hidden(one) for one in self.images]
         self.comparison = tree.compare(image, other) if other is not None else None
         self._listing = lru_cache(8)(self._list)
+        self._shown = Shown()
         self._merged = lru_cache(2)(lambda which, layer: tree.tree_at(self.images[which], layer))
         last = self.images[-1].layers
         self._focus = (len(self.images) - 1, len(last) - 1)
@@ -73,8 +74,7 @@ class LayerStack(Picture):
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """Choose a layer, a view, a folder or a file; turn the page."""
-        focus, view, file = message.get("focus"), message.get("view"), message.get("file")
-        shown = self._shown()
+        focus, view = message.get("focus"), message.get("view")
         if isinstance(focus, list) and self._is_layer(focus):
             self._focus, self._first = (focus[0], focus[1]), 0
             self._view = "layer" if self._view == "compare" else self._view
@@ -84,19 +84,15 @@ class LayerStack(Picture):
             self._view, self._first, self._folder = view, 0, ""
         if isinstance(message.get("find"), str):
             self._find, self._first = message["find"][:200], 0
-        rows = self._rows()
         if isinstance(message.get("page"), int):
-            self._first = max(0, min(message["page"], len(rows) - 1)) // PAGE * PAGE
-        if isinstance(file, int) and 0 <= file < len(rows) and message.get("listing") == shown:
-            self._choose(rows[file])
+            self._first = max(0, min(message["page"], len(self._rows()) - 1)) // PAGE * PAGE
+        row = self._shown.row(message.get("listing"), message.get("file"))
+        if row is not None:
+            self._choose(row)
         if message.get("up"):
             self._folder, self._first = self._folder.rpartition("/")[0], 0
         if isinstance(message.get("content"), int):
             self._read(message["content"])
-
-    def _shown(self) -> str:
-        """Name the list that is shown: a click says which one it saw, since row 1 of the next is another file."""
-        return str(hash((self._focus, self._view, self._folder, self._find)))
 
     def _is_layer(self, focus: list[Any]) -> bool:
         which = focus[0] if len(focus) == 2 and all(isinstance(one, int) for one in focus) else -1
@@ -105,7 +101,8 @@ class LayerStack(Picture):
     def _choose(self, row: tuple[str, str, int]) -> None:
         path, kind, _ = row
         if kind == "folder":
-            self._folder, self._first, self._find = path, 0, ""
+            if self._view == "merged" and path in self._tree():
+                self._folder, self._first, self._find = path, 0, ""
         else:
             self._path, self._content = path, ""
 
@@ -188,6 +185,7 @@ class LayerStack(Picture):
     def snapshot(self) -> dict[str, Any]:
         """Return the stacks and one page of files; texts are cut as short as it takes to stay within 20 kB."""
         rows = self._rows()
+        listing = self._shown.name(rows)
         page = [(n, *row) for n, row in enumerate(rows)][self._first : self._first + PAGE]
         for limit in (160, 80, 40, 20):
             files = [{"n": n, "path": safe(path, limit), "kind": kind, "glyph": GLYPHS.get(kind, "·"),
@@ -196,7 +194,7 @@ class LayerStack(Picture):
             whole = {"sentence": self.sentence(), "focus": list(self._focus), "view": self._view, "files": files,
                      "stacks": [self._side(which, limit) for which in range(len(self.images))], "first": self._first,
                      "count": len(rows), "page": PAGE, "folder": safe(self._folder, 160), "find": safe(self._find),
-                     "listing": self._shown(),
+                     "listing": listing,
                      "two": self.comparison is not None, "thread": self._thread(limit)}  # fmt: skip
             if len(json.dumps(whole, ensure_ascii=False).encode()) < BUDGET:
                 break

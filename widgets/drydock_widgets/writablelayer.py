@@ -12,7 +12,7 @@ from drydock.model.change import LETTERS, Change, Writable
 from drydock.model.image import Image
 from drydock.model.layer import human
 
-from drydock_widgets.base import Picture, asset
+from drydock_widgets.base import Picture, Shown, asset
 from drydock_widgets.card import Mark, safe
 from drydock_widgets.layerstack import fingerprint
 
@@ -56,6 +56,7 @@ class WritableLayer(Picture):
         self._moments: deque[Moment] = deque(maxlen=MOMENTS)
         self._focus, self._first, self._from = 0, 0, 0
         self._picked: tuple[str, str] | None = None
+        self._shown = Shown()
         self._kept: tuple[list[Writable | None], list[Row]] = ([], [])
         if len(values) == 1 and not isinstance(values[0], Writable):
             if not isinstance(values[0], Iterable) or isinstance(values[0], str | bytes | Mapping):
@@ -95,13 +96,12 @@ class WritableLayer(Picture):
             self._first = max(0, min(page, len(self.containers) - 1)) // PAGE * PAGE
         if isinstance(rows, int):
             self._from = max(0, min(rows, len(self._rows()) - 1)) // ROWS * ROWS
-        if isinstance(pick, int) and 0 <= pick < len(self._rows()) and message.get("listing") == self._listing():
-            change = self._rows()[pick][0]
-            self._picked = (change.path, change.kind)
-
-    def _listing(self) -> str:
-        """Name the list that is shown: a click says which one it saw, since row 1 of the next is another file."""
-        return str(hash((self._focus, tuple((change.path, change.kind) for change, _, _ in self._rows()))))
+        row = self._shown.row(message.get("listing"), pick)
+        if row is not None:
+            focus, path, kind = row
+            if focus != self._focus:
+                self._focus, self._from = focus, 0
+            self._picked = (path, kind)
 
     def _rows(self) -> list[Row]:
         """Return what the chosen container changed in all moments, the heaviest first."""
@@ -165,6 +165,7 @@ class WritableLayer(Picture):
     def snapshot(self) -> dict[str, Any]:
         """Return one page of containers and one of changes; texts are cut as short as it takes to stay in 20 kB."""
         rows, names = self._rows(), list(self.containers)
+        listing = self._shown.name([(self._focus, change.path, change.kind) for change, _, _ in rows])
         page = [(n, *row) for n, row in enumerate(rows)][self._from : self._from + ROWS]
         image = self.image
         for limit, moments in ((120, MOMENTS), (60, MOMENTS), (40, 10), (20, 3)):
@@ -172,7 +173,7 @@ class WritableLayer(Picture):
             whole = {
                 "sentence": safe(self.sentence(), 400), "focus": self._focus, "first": self._first, "page": PAGE,
                 "count": len(names), "from": self._from, "rowsPage": ROWS, "rowsCount": len(rows), "begin": begin,
-                "engine": safe(next((c.engine for c in self.containers.values()), ""), 60), "listing": self._listing(),
+                "engine": safe(next((c.engine for c in self.containers.values()), ""), 60), "listing": listing,
                 "chosen": safe(self.containers[names[self._focus]].name, limit) if names else "",
                 "image": {"name": safe(", ".join(image.names) or image.id[:19], 80) if image else "",
                           "size": human(image.size) if image else "", "layers": self._layers(limit),

@@ -16,13 +16,7 @@ DAEMONS = os.environ.get("DRYDOCK_TEST_DAEMONS", "").split()
 CI = os.environ.get("CI") == "true"
 NO_DAEMON = "no Docker daemon: set DRYDOCK_TEST_DAEMONS to the DOCKER_HOST of one (tests/daemons/classic.sh start)"
 OWN = "embedded"
-STARTS = {
-    "own",
-    "embedded",
-    "daemon_url",
-    "ours",
-    "dockerd",
-}  # fixtures that start an engine: too long for `make check`
+STARTS = {"own", "embedded", "daemon_url", "ours", "dockerd", "victim"}  # they start an engine: not in `make check`
 NO_BROWSER = "no Chromium: install chromium, or set CHROMIUM to its path"
 
 

@@ -7,6 +7,7 @@ import sys
 
 from docker.errors import ImageNotFound
 from drydock.client import EngineUnavailable, connect
+from drydock.model.layer import counted
 
 from drydock_grading import bases
 
@@ -28,7 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (EngineUnavailable, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{chosen.name or chosen.image}: {'accepted' if new else 'was on the list'}, {len(diff_ids)} layers.")
+    what = "accepted" if new else "was on the list"
+    print(f"{chosen.name or chosen.image}: {what}, {counted(len(diff_ids), 'layer')}.")
     return 0
 
 

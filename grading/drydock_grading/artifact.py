@@ -14,7 +14,7 @@ from typing import Any
 
 from drydock.model.context import Context
 from drydock.model.image import Image
-from drydock.model.layer import human, shown
+from drydock.model.layer import counted, human, shown
 from drydock.model.tree import Tree
 
 ARCHIVE, ABOUT = "artifact.oci.tar", "artifact.json"
@@ -129,9 +129,9 @@ class Artifact:
         for part, other in sorted(self.others.items()):
             yield part, f"{shown(about.others.get(part, 'an image'))}  {other.config[:19]}"
         for path, text in sorted(about.notes.items()):
-            yield "note", f"{shown(path)}, {len(text.splitlines())} lines"
+            yield "note", f"{shown(path)}, {counted(len(text.splitlines()), 'line')}"
         for path, recipe in sorted(about.recipes.items()):
-            yield "Dockerfile", f"{shown(path)}, with {len(recipe.context.files)} files in its folder"
+            yield "Dockerfile", f"{shown(path)}, with {counted(len(recipe.context.files), 'file')} in its folder"
         if about.pushed:
             yield "pushed to", f"{shown(about.pushed.reference)}@{about.pushed.digest[:19]}"
 
@@ -139,7 +139,7 @@ class Artifact:
         made = {row.layer: row.instruction for row in image.history if row.layer is not None}
         for number, layer in enumerate(image.layers[self.carried :], self.carried):
             said = shown(" ".join(made.get(number, "").split()))[:60]
-            yield f"layer {number}", f"{len(layer.entries)} files, {human(layer.size)}  {said}".rstrip()
+            yield f"layer {number}", f"{counted(len(layer.entries), 'file')}, {human(layer.size)}  {said}".rstrip()
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         rows = "".join(f"<tr><th scope='row'>{k}</th><td>{escape(v)}</td></tr>" for k, v in self._rows())

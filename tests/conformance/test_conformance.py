@@ -45,6 +45,7 @@ def test_dockerd_still_says_what_is_recorded(scenario, dockerd):
     assert then == now, f"{scenario.rule}\n{compared(then, now)}"
 
 
+@pytest.mark.slow  # `side` is a fixture that starts an engine
 @pytest.mark.parametrize("side", [pytest.param("dockerd", marks=[pytest.mark.docker, pytest.mark.deep]), "ours"])
 @pytest.mark.parametrize("scenario", AREA, ids=[one.name for one in AREA])
 def test_the_kits_registry_serves_an_engine_as_debians_does(scenario, side, request):

@@ -209,7 +209,7 @@ def test_an_instructor_accepts_a_base_by_a_command(engine, embedded, tmp_path, m
     monkeypatch.setattr(bases.add, "__defaults__", (tmp_path / "bases.json",))
     (tmp_path / "bases.json").write_text('{"bases": []}')
     assert main(["accept", BASE, "python:3.12-slim"]) == 0
-    assert "python:3.12-slim: accepted, 1 layers." in capsys.readouterr().out
+    assert "python:3.12-slim: accepted, 1 layer." in capsys.readouterr().out
     assert main(["accept", "nobody/has:this"]) == 1
     assert "Try: docker pull nobody/has:this" in capsys.readouterr().err
 

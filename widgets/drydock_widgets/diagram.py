@@ -15,7 +15,7 @@ import graphviz
 from drydock.model.change import Writable
 from drydock.model.dockerfile import Dockerfile, Stage, parse
 from drydock.model.image import Image
-from drydock.model.layer import human, shown
+from drydock.model.layer import counted, human, shown
 
 NO_DOT = "(To see this drawn, install Graphviz: `apt install graphviz` or `conda install graphviz`.)"
 # The drawing is shown as an image, which cannot see the page's theme: it brings its own light card.
@@ -130,7 +130,7 @@ def _resolve(dockerfile: Dockerfile, name: str, before: int, numbers: bool = Fal
 
 def _draw_stage(drawn: graphviz.Digraph, stage: Stage, needed: bool) -> None:
     words = f"stage {stage.index}: {plain(stage.name)}" if stage.name else f"stage {stage.index}"
-    words += f"\n{_count(len(stage.instructions), 'instruction')}" + ("" if needed else "\nnot needed")
+    words += f"\n{counted(len(stage.instructions), 'instruction')}" + ("" if needed else "\nnot needed")
     drawn.node(
         f"stage {stage.index}",
         graphviz.escape(words).replace("\n", "\\n"),
@@ -142,15 +142,11 @@ def _draw_stage(drawn: graphviz.Digraph, stage: Stage, needed: bool) -> None:
 def _claim(dockerfile: Dockerfile, needed: set[int]) -> str:
     """Return the one sentence the drawing is there for."""
     count = len(dockerfile.stages)
-    said = f"{_count(count, 'stage')}; the image is what stage {max(needed, default=0)} holds at its end."
+    said = f"{counted(count, 'stage')}; the image is what stage {max(needed, default=0)} holds at its end."
     spare = [str(stage.index) for stage in dockerfile.stages if stage.index not in needed]
     if not spare:
         return said
     return f"{said} BuildKit leaves out stage {', '.join(spare)}: nothing needs it."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _stages_text(dockerfile: Dockerfile, needed: set[int], edges: Sequence[Source]) -> str:
@@ -211,7 +207,7 @@ def ancestry(images: Iterable[Image]) -> Drawing:
     alone = sum(layer.size for image in images for layer in image.layers)
     stored = sum(_total(root) for root in roots)
     saved = f"{human(alone)} if each stood alone, {human(stored)} with layers shared"
-    return Drawing(f"{_count(len(images), 'image')}: {saved}.", drawn.source, "\n".join(lines))
+    return Drawing(f"{counted(len(images), 'image')}: {saved}.", drawn.source, "\n".join(lines))
 
 
 def _total(branch: Branch) -> int:
@@ -220,7 +216,7 @@ def _total(branch: Branch) -> int:
 
 def _label(branch: Branch) -> str:
     names = ", ".join(branch.names) or "shared"
-    return f"{names}: {_count(branch.layers, 'layer')}, {human(branch.size)}"
+    return f"{names}: {counted(branch.layers, 'layer')}, {human(branch.size)}"
 
 
 def _draw_branch(drawn: graphviz.Digraph, branch: Branch, key: str, parent: str | None) -> None:
@@ -253,7 +249,7 @@ def instances(containers: Iterable[Writable]) -> Drawing:
         groups.setdefault(one.image.id, []).append(one)
     drawn, lines = graph(), []
     for number, group in enumerate(groups.values()):
-        about = f"{_count(len(group[0].image.layers), 'layer')}, {human(group[0].image.size)}"
+        about = f"{counted(len(group[0].image.layers), 'layer')}, {human(group[0].image.size)}"
         name = _name(group[0].image)
         drawn.node(f"{number}", f"{graphviz.escape(name)}\\n{about}", style="rounded,filled", fillcolor="#eef3f8")
         lines.append(f"image {name}: {about}")
@@ -268,7 +264,7 @@ def instances(containers: Iterable[Writable]) -> Drawing:
             lines.append(f"{'└─' if one is group[-1] else '├─'} {plain(one.name):12}  {plain(one.state):8}  {own}")
     states = [plain(one.state) for group in groups.values() for one in group]
     told = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "none"
-    head = f"{_count(len(groups), 'image')}, {_count(len(states), 'container')}"
+    head = f"{counted(len(groups), 'image')}, {counted(len(states), 'container')}"
     return Drawing(f"{head}: {told}.", drawn.source, "\n".join(lines))
 
 

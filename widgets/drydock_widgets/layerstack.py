@@ -9,7 +9,7 @@ from typing import Any
 
 from drydock.model import tree
 from drydock.model.image import Image
-from drydock.model.layer import human
+from drydock.model.layer import counted, human
 
 from drydock_widgets.base import Picture, Shown, asset
 from drydock_widgets.card import Mark, safe
@@ -31,15 +31,6 @@ def fingerprint(digest: str) -> str:
     digits = digest.removeprefix("sha256:")
     numbers = [int(digit, 16) if digit in "0123456789abcdef" else 0 for digit in digits[:3]]
     return f"{digits[:7]} " + "".join(PATTERNS[n % len(PATTERNS)] for n in numbers)
-
-
-def counted(layers: int) -> str:
-    """Return a number of layers in words.
-
-    >>> counted(1), counted(0)
-    ('1 layer', '0 layers')
-    """
-    return f"{layers} layer{'' if layers == 1 else 's'}"
 
 
 class LayerStack(Picture):
@@ -150,13 +141,13 @@ class LayerStack(Picture):
         if self.comparison:
             c = self.comparison
             above = len(c.common) - c.shared
-            higher = f", and {counted(above)} with equal files higher up" if above > 0 else ""
+            higher = f", and {counted(above, 'layer')} with equal files higher up" if above > 0 else ""
             return (
-                f"They share {counted(c.shared)} ({human(c.shared_size)}), stored once{higher}. "
+                f"They share {counted(c.shared, 'layer')} ({human(c.shared_size)}), stored once{higher}. "
                 f"Only in the first: {human(c.only_a)}; only in the second: {human(c.only_b)}."
             )
         image, lost = self.images[0], sum(self._hidden[0])
-        head = f"{counted(len(image.layers))}, {human(image.size)}."
+        head = f"{counted(len(image.layers), 'layer')}, {human(image.size)}."
         if not lost:
             return f"{head} Nothing in them is hidden by a later layer."
         share = f"{human(lost)} ({100 * lost / image.size:.0f} %)"

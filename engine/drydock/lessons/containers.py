@@ -18,7 +18,7 @@ import drydock
 from drydock.badge import NOT_STARTED, executes
 from drydock.lessons.own import LAB
 from drydock.model.change import Writable
-from drydock.model.layer import shown
+from drydock.model.layer import counted, shown
 
 MADE = "{name}: a new container of {image}, as `docker create --name {name} {image}` makes one."
 AGAIN = "{name}: the one of an earlier run is removed, and made anew from {image}."
@@ -128,4 +128,4 @@ def tidy(client: docker.DockerClient, lesson: str) -> None:
     volumes = client.volumes.list(filters=wanted)
     for volume in volumes:
         volume.remove()
-    print(f"Removed {len(containers)} containers and {len(volumes)} volumes of this lesson.")
+    print(f"Removed {counted(len(containers), 'container')} and {counted(len(volumes), 'volume')} of this lesson.")

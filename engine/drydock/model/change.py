@@ -13,7 +13,7 @@ from typing import Any
 
 from drydock.model import tree
 from drydock.model.image import Image
-from drydock.model.layer import human, shown
+from drydock.model.layer import counted, human, shown
 
 KINDS = {0: "changed", 1: "added", 2: "removed"}
 LETTERS = {"added": "A", "changed": "C", "removed": "D"}
@@ -131,7 +131,7 @@ class Writable:
         ada  running  on shop  1 change  3B of its own
         A      3B  /note  New: 3B, in the container's layer and nowhere else.
         """
-        count = f"{len(self.changes)} change{'' if len(self.changes) == 1 else 's'}"
+        count = counted(len(self.changes), "change")
         names = ", ".join(map(shown, self.image.names)) or self.image.id[:19]
         rows = [f"{shown(self.name)}  {shown(self.state)}  on {names}  {count}  {human(self.size)} of its own"]
         rows += [change.picture() for change in self.changes[:LONGEST]]
@@ -177,4 +177,4 @@ def _bytes(merged: tree.Tree, path: str) -> int:
 def _difference(more: int) -> str:
     if not more:
         return "not one byte more"
-    return f"{abs(more):,} byte{'' if abs(more) == 1 else 's'} {'more' if more > 0 else 'fewer'}"
+    return f"{counted(abs(more), 'byte')} {'more' if more > 0 else 'fewer'}"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from drydock.model.layer import Layer, human, shown
+from drydock.model.layer import Layer, counted, human, shown
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Image:
         layer 0        5B  COPY a /
               -         -  CMD sh
         """
-        count = f"{len(self.layers)} layer{'s' if len(self.layers) != 1 else ''}"
+        count = counted(len(self.layers), "layer")
         names = ", ".join(map(shown, self.names)) or self.id[:19]
         rows = [f"{names}  {shown(self.platform)}  {count}  {human(self.size)}"]
         for row in self.history:

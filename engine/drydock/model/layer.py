@@ -22,6 +22,15 @@ def human(size: int) -> str:
     return f"{value:.3g}{units[0]}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words.
+
+    >>> counted(1, "layer"), counted(0, "layer")
+    ('1 layer', '0 layers')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def shown(text: str) -> str:
     r"""Return a name or a command so that it can be printed: bytes that are no text and control characters escaped.
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from drydock.model.image import Image
-from drydock.model.layer import Entry, Layer, human, shown
+from drydock.model.layer import Entry, Layer, counted, human, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Comparison:
 
     def picture(self) -> str:
         """Draw what is shared and what is not."""
-        rows = [f"shared: {self.shared} layers, {human(self.shared_size)}"]
+        rows = [f"shared: {counted(self.shared, 'layer')}, {human(self.shared_size)}"]
         rows.append(f"only in the first: {human(self.only_a)}; only in the second: {human(self.only_b)}")
         rows += [f"{MARKS[change.kind]} {shown(change.path)}" for change in self.files]
         return "\n".join(rows)

@@ -22,6 +22,7 @@ from drydock.lessons.shop.images import Images, remove, tags
 from drydock.lessons.shop.load import Load
 from drydock.lessons.shop.modelled import ModelStore
 from drydock.lessons.shop.process import GONE, NoShop, Process
+from drydock.model.layer import counted
 from drydock.model.shop import DESIGNS, Comparison, Plan, Run
 
 FRAME = 0.125  # seconds between two values
@@ -35,8 +36,8 @@ A_MODEL = (
     "Nothing can be executed on this machine (rung D; `drydock doctor` says why), so the store does not run here: "
     "what you see below is a model of it, and says so."
 )
-CLOSED = "Removed {count} containers and the network of the store. Its images stay, so it opens fast the next time."
-TIDIED = "Removed {images} images of the store."
+CLOSED = "Removed {count} and the network of the store. Its images stay, so it opens fast the next time."
+TIDIED = "Removed {images} of the store."
 NOT_OURS = (
     "There is a network {name} that this course did not make, so it is left alone.\n"
     "Try: docker network rm {name}   or shop.open(client, folder, name='mine')"
@@ -135,7 +136,7 @@ class Store:
         """Remove the store's containers and network, and say how many there were; the images stay."""
         for design in self.designs:
             design.processes.clear()
-        print(CLOSED.format(count=_sweep(self.client, self.name)))
+        print(CLOSED.format(count=counted(_sweep(self.client, self.name), "container")))
 
     def __enter__(self) -> Store:
         return self
@@ -229,7 +230,7 @@ def tidy(client: docker.DockerClient, name: str = NAME) -> None:
     if executes(client):
         _sweep(client, name)
         count = remove(client, name)
-        print(TIDIED.format(images=count))
+        print(TIDIED.format(images=counted(count, "image")))
 
 
 def _sweep(client: docker.DockerClient, name: str) -> int:

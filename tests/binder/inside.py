@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-PATIENCE = 60  # seconds for JupyterLab on one slow CPU
+PATIENCE = 300  # seconds for JupyterLab on one slow CPU
 
 
 def lab(port):

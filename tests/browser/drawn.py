@@ -2,7 +2,7 @@
 
 QUESTION = """
 from drydock_widgets.question import Question
-Question("choice", "Is <b>it</b> a virtual machine?", ["Yes", "No"], "No", "It is a process.", id="q")
+Question("choice", "Is `<b>it</b>` a virtual machine?", ["Yes", "No"], "No", "It is a process.", id="q")
 """
 NUMBER = """
 n = Question("number", "How much?", unit="MB", tolerance=1)

@@ -14,7 +14,7 @@ def test_stacks_are_compared_with_the_keyboard_alone_and_nothing_is_cut_off(tab)
     tab.theme("JupyterLab Light")
     tab.run_all()
     box = page.locator(".dd-stacks")
-    box.locator(".dd-sentence", has_text="50 virtual machines: 6.97GB of memory").wait_for(timeout=30_000)
+    box.locator(".dd-sentence", has_text="50 virtual machines: 6.97GB of memory").wait_for()
     assert "<b>alpine</b>" in box.inner_text() and '" cited: Firecracker' in box.inner_text()
     assert page.evaluate(LAYERS.format(1)) == ["× 50", "× 1", "× 50", "× 50", "× 1", "× 1"]
     assert page.evaluate(LAYERS.format(2)) == ["× 50", "× 1", "× 1", "× 1", "× 1"]

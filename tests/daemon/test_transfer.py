@@ -177,8 +177,8 @@ def interruptible():
 def test_an_interrupted_push_is_cancelled_and_the_same_again_completes_it(shelf, daemon, interruptible):
     name = shelf.load("app:1", size=60_000_000)
     run = drydock.push(name, daemon)
-    interruptible(0.1)  # while 120 MB are on their way
     with pytest.raises(KeyboardInterrupt):
+        interruptible(0.1)  # while 120 MB are on their way
         run.run()
     assert run.result.state == "cancelled" and not shelf.has(name)
     assert not {"sending", "receiving"} & set(states(run.result))

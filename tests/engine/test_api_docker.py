@@ -138,7 +138,7 @@ def test_logs_follow_until_the_container_ends(box):
 
 
 def test_wait_answers_its_head_at_once(client, box):
-    container = box(["sh", "-c", "exit 7"])
+    container = box(["sh", "-c", "sleep 2; exit 7"])
     found = []
     waiting = threading.Thread(target=lambda: found.append(client.api.wait(container.id, condition="next-exit")))
     waiting.start()

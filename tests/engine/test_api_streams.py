@@ -1,8 +1,10 @@
 """Hijacked connections, builds that go silent, events: what flows, against programs of the test's own."""
 
 import queue
+import select
 import socket
 import threading
+import time
 
 import pytest
 from drydock.engine.api import build
@@ -44,9 +46,10 @@ def talk():
     """Start a conversation with a program; return the client's end of the connection."""
     running = []
 
-    def start(program, tty=False, stdin=True, slow=False):
+    def start(program, tty=False, stdin=True, slow=False, head=b""):
         client, server = socket.socketpair()
         client.settimeout(20)
+        server.sendall(head)
         wire = Wire(server, server.makefile("rb"), slow)
         thread = threading.Thread(target=converse, args=(wire, program, tty, stdin, KEYS))
         thread.start()
@@ -73,6 +76,14 @@ def all_of(client):
 def test_both_streams_come_in_frames(talk):
     client = talk(Program((1, b"out"), (2, b"err"), None), stdin=False)
     assert all_of(client) == b"\x01\0\0\0\0\0\0\x03out\x02\0\0\0\0\0\0\x03err"
+
+
+def test_output_does_not_come_together_with_the_head_that_is_not_taken_yet(talk):
+    client = talk(Program((1, b"out"), None), slow=True, head=b"HTTP/1.1 101 UPGRADED")
+    assert select.select([client], [], [], 20)[0]
+    time.sleep(0.1)  # a client that is slow to read
+    assert client.recv(100) == b"HTTP/1.1 101 UPGRADED"
+    assert all_of(client).endswith(b"out")
 
 
 def test_a_terminal_has_no_frames(talk):
@@ -219,7 +230,16 @@ def test_a_listener_hears_what_was_and_what_comes():
     events.emit("image", "tag", "i3")
     assert next(heard).id == "i3"
     asked.left.set()
-    assert list(heard) == [] and events.listeners == []
+    assert list(heard) == [] and not events.listeners
+
+
+def test_who_listens_hears_what_happens_before_it_looks():
+    events = Events()
+    heard = events.listen(None, None, {}, lambda: False)
+    events.emit("image", "tag", "i1")
+    assert next(heard).id == "i1"
+    del heard
+    assert not events.listeners
 
 
 def test_until_in_the_past_ends_at_once_with_what_was():

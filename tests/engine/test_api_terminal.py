@@ -64,7 +64,7 @@ def ends(terminal):
 def test_run_it_has_the_terminals_size_follows_it_and_can_be_left_and_found_again(docker):
     shell = docker("run", "-it", "--name", "term-shell", "term-box", "sh", terminal=(33, 99))
     shell.expect("#")
-    shell.sendline("stty size")
+    shell.sendline("until stty size | grep 99; do sleep 0.05; done")
     shell.expect("33 99")
     shell.setwinsize(44, 111)
     shell.sendline("until stty size | grep 111; do sleep 0.05; done")

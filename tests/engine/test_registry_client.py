@@ -6,6 +6,7 @@ import random
 import ssl
 import subprocess
 import threading
+from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -18,7 +19,7 @@ from drydock.registry.manifest import Descriptor, document, manifest
 from drydock.registry.upload import Upload
 from lyingregistry import INDEX, LyingRegistry, cut_after, digest, drip, endless, hear, layer, status, to
 
-QUICK = Patience(connect=5, first=5, last=5, span=0.2, least=1000, pauses=(0.01,) * 4)
+QUICK = Patience(connect=5, first=5, last=5, span=2, least=1000, pauses=(0.01,) * 4)
 ME = "Basic bWU6c2VjcmV0"  # me:secret
 BODY = random.Random(1).randbytes(300_000)
 
@@ -34,8 +35,9 @@ def reach(registry):
     """Open a repository of the registry, with little patience."""
     opened = []
 
-    def reach(path="team/app", credentials=None, **more):
-        one = Repository(f"{registry.host}/{path}", credentials or Credentials(), Settings(), http=Http(QUICK), **more)
+    def reach(path="team/app", credentials=None, patience=QUICK, **more):
+        http = Http(patience)
+        one = Repository(f"{registry.host}/{path}", credentials or Credentials(), Settings(), http=http, **more)
         opened.append(one)
         return one
 
@@ -105,13 +107,13 @@ def test_other_bytes_or_more_or_fewer_are_refused_and_leave_nothing(lie, registr
 
 
 def test_a_slow_drip_ends(registry, reach, tmp_path):
-    stop = threading.Event()
+    stop, hasty = threading.Event(), replace(QUICK, span=0.2)
     registry.lie("GET", "/blobs/", drip(stop), times=9)
     with pytest.raises(RegistryError):
-        Download(reach(), blob(registry), tmp_path).run()
+        Download(reach(patience=hasty), blob(registry), tmp_path).run()
     with pytest.raises(Cut):
         registry.lie("GET", "/manifests/", drip(stop), times=9)
-        reach().manifest("1")
+        reach(patience=hasty).manifest("1")
     stop.set()
 
 

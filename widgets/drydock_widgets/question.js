@@ -1,4 +1,12 @@
 /**
+ * A course author's text: what stands between two backticks is set as code, as in the notebook around it.
+ * @param {string} text
+ */
+function worded(text) {
+  return text.split(/`([^`]+)`/).map((part, n) => (n % 2 ? make("code", { class: "dd-code" }, part) : part));
+}
+
+/**
  * The fields of a question, and how to read the answer from them.
  * @param {any} state
  * @param {string} name
@@ -13,7 +21,7 @@ function fields(state, name, changed) {
     const inputs = state.choices.map((choice, n) => make("input", {
       type, name, value: choice, id: `${name}-${n}`, checked: given.includes(choice), onchange: changed }));
     const node = make("div", { class: "dd-choices" }, ...inputs.map((input) =>
-      make("label", { for: input.id, class: "dd-choice" }, input, " ", input.value)));
+      make("label", { for: input.id, class: "dd-choice" }, input, " ", ...worded(input.value))));
     return { node, read: () => {
       const chosen = inputs.filter((input) => input.checked).map((input) => input.value);
       return state.kind === "several" ? chosen : chosen[0];
@@ -67,7 +75,7 @@ function render({ model, el }) {
     else model.send({ answer });
   });
   follow(model, (state) => {
-    prompt.textContent = state.prompt;
+    prompt.replaceChildren(...worded(state.prompt));
     const key = JSON.stringify([state.choices, state.answer, state.kind]);
     if (key !== drawn && !root.contains(document.activeElement) || drawn === "") {
       const made = fields(state, name, changed);
@@ -80,7 +88,7 @@ function render({ model, el }) {
     send.textContent = state.answer === null ? "That is my guess" : "Change my guess";
     root.dataset.outcome = state.revealed && state.answer !== null ? (state.right ? "right" : "wrong") : "open";
     said.say(state.sentence);
-    why.textContent = state.why || "";
+    why.replaceChildren(...worded(state.why || ""));
   });
 }
 

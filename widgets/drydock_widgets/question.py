@@ -21,6 +21,7 @@ class Question(Picture):
     """A question to answer before you know: your answer stays yours, right or wrong.
 
     `truth` is the right answer, or a function that gives it, or None until `reveal(truth)` is called.
+    What stands between two backticks is shown as code.
     """
 
     arguments = ("kind", "prompt", "choices", "truth", "explanation", "unit", "tolerance", "id", "notebook")

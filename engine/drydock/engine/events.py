@@ -11,7 +11,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
+from weakref import WeakSet
 
 REMEMBERED = 256  # moby's eventsLimit
 BEHIND = 1024  # events that a listener may lag behind; older ones are lost to it then
@@ -90,7 +92,7 @@ class Events:
 
     def __init__(self) -> None:
         self.past: deque[Event] = deque(maxlen=REMEMBERED)
-        self.listeners: list[queue.Queue[Event]] = []
+        self.listeners: WeakSet[queue.Queue[Event]] = WeakSet()  # each is kept by who listens
         self.lock = threading.Lock()
 
     def emit(self, kind: str, action: str, id: str, attributes: Mapping[str, str] | None = None) -> None:
@@ -106,19 +108,16 @@ class Events:
     def listen(
         self, since: float | None, until: float | None, filters: Mapping[str, list[str]], gone: Callable[[], bool]
     ) -> Iterator[Event]:
-        """Yield what happened since, then what happens, until then: without an end, until the listener is gone."""
+        """Return what happened since, then what happens, until then: without an end, until the listener is gone.
+
+        It listens from now on, not from the first event asked for: whoever is told so may act at once.
+        """
         mine: queue.Queue[Event] = queue.Queue(BEHIND)
         with self.lock:
             past = [] if since is None else [e for e in self.past if e.nanoseconds >= since * 1e9]
-            self.listeners.append(mine)
-        try:
-            for event in past:
-                if (until is None or event.nanoseconds <= until * 1e9) and event.matches(filters):
-                    yield event
-            yield from (e for e in _coming(mine, until, gone) if e.matches(filters))
-        finally:
-            with self.lock:
-                self.listeners.remove(mine)
+            self.listeners.add(mine)
+        known = [event for event in past if until is None or event.nanoseconds <= until * 1e9]
+        return (event for event in chain(known, _coming(mine, until, gone)) if event.matches(filters))
 
 
 def _coming(mine: queue.Queue[Event], until: float | None, gone: Callable[[], bool]) -> Iterator[Event]:

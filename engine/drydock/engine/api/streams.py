@@ -7,10 +7,12 @@ moby/api/server/router/container/container_routes.go (attach).
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import select
 import socket
 import struct
+import termios
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,9 +21,7 @@ from typing import Any, BinaryIO, Protocol
 from drydock.engine.errors import BadParameter, EngineError
 
 STDOUT, STDERR = 1, 2
-HEAD_FIRST = (
-    0.02  # s. docker-py loses output that comes together with the answer's head; at 2 ms 1 of 20 was lost, at 20 none
-)
+HEAD_TAKEN = 1.0  # s. docker-py loses output that it finds together with the answer's head
 
 
 class Attachment(Protocol):
@@ -134,14 +134,18 @@ class Wire:
 
     def __init__(self, connection: socket.socket, reader: BinaryIO, slow: bool) -> None:
         self.connection, self.reader = connection, reader
-        self.ready = time.monotonic() + (HEAD_FIRST if slow else 0)
+        self.until = time.monotonic() + (HEAD_TAKEN if slow else 0)
 
     def send(self, data: bytes) -> None:
-        """Send output; never within HEAD_FIRST of the head where the client would lose it."""
-        early = self.ready - time.monotonic()
-        if early > 0:
-            time.sleep(early)
+        """Send output; not before the client has taken the head, where it would lose it otherwise."""
+        self.headed()
         self.connection.sendall(data)
+
+    def headed(self) -> None:
+        """Wait until the client has taken the answer's head out of the socket; a second at most."""
+        while time.monotonic() < self.until and untaken(self.connection):
+            time.sleep(0.0005)
+        self.until = 0.0
 
     def receive(self) -> bytes:
         """Return what was typed; nothing once the client has closed its half."""
@@ -164,9 +168,8 @@ def converse(wire: Wire, program: Attachment, tty: bool, stdin: bool, keys: byte
         pass  # the client is gone; the program goes on
     finally:
         program.close()
-        early = wire.ready - time.monotonic()
-        if early > 0:
-            time.sleep(early)
+        with contextlib.suppress(OSError):
+            wire.headed()
         wire.shut()
         typing.join()
 
@@ -189,6 +192,11 @@ def _typed(wire: Wire, program: Attachment, stdin: bool, watch: Detacher | None)
             program.close()
     except OSError:
         program.close()
+
+
+def untaken(connection: socket.socket) -> bool:
+    """Return True while the other side of a Unix socket has not read all that was sent (SIOCOUTQ, unix(7))."""
+    return any(fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)))
 
 
 def hung_up(connection: socket.socket) -> bool:

@@ -99,6 +99,11 @@ def test_an_edit_is_tried_without_building(tab):
     box.get_by_text("Take it all back").click()
     page.wait_for_function("() => document.querySelectorAll('.dd-text')[1].textContent.startsWith('COPY')")
     assert not box.get_by_label("Replay").is_visible()
+    box.get_by_label("Move line 4 up").focus()
+    for _ in range(2):
+        page.keyboard.press("Enter")  # drawn again in between or not: the same line goes up
+    page.wait_for_function("() => document.querySelectorAll('.dd-text')[1].textContent.startsWith('CMD')")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Move line 2 down: CMD")
     narrow(tab, box)
     tab.shoot(".dd-buildcache", "whatif-narrow")
 

@@ -50,11 +50,29 @@ def test_a_plan_shows_every_verdict_with_its_reason():
 
 def test_moving_a_line_asks_the_one_cache_rule_and_builds_nothing():
     widget = BuildCache(PLAN)
-    says(widget, move=[2, 1])
+    says(widget, move=2, by=-1)
     assert [row["text"].split()[0] for row in widget.state["rows"]] == ["FROM", "RUN", "COPY", "CMD"]
     assert widget.state["sentence"].startswith("What if (lines moved): ") and widget.plan is PLAN
     says(widget, reset=True)
     assert words(widget) == [p.verdict for p in PLAN.predictions] and not widget.state["tried"]
+
+
+def test_two_clicks_on_a_line_before_it_is_drawn_again_move_it_twice():
+    widget = BuildCache(PLAN)
+    for _ in range(2):
+        says(widget, move=3, by=-1)
+    assert [row["text"].split()[0] for row in widget.state["rows"]] == ["FROM", "CMD", "COPY", "RUN"]
+
+
+def test_an_edit_that_would_not_build_is_told_and_taken_back(monkeypatch):
+    widget = BuildCache(PLAN)
+    with monkeypatch.context() as patched:
+        patched.setattr(Plan, "edited", lambda self, **edit: parse("NONSENSE"))
+        says(widget, move=2, by=-1)
+    assert widget.state["sentence"].startswith("That would not build: ")
+    assert words(widget) == [p.verdict for p in PLAN.predictions]
+    says(widget, move=3, by=-1)
+    assert [row["text"].split()[0] for row in widget.state["rows"]] == ["FROM", "COPY", "CMD", "RUN"]
 
 
 def test_comments_and_continued_lines_travel_with_their_instruction():
@@ -76,7 +94,14 @@ def test_an_edited_file_makes_its_copy_miss(monkeypatch):
     assert not widget.state["tried"]
 
 
-NONSENSE = [{"move": [0, 1]}, {"move": [3, 4]}, {"move": ["a", 1]}, {"move": 3}, {"edit": "nope"}]
+NONSENSE = [
+    {"move": 0, "by": 1},
+    {"move": 1, "by": -1},
+    {"move": 3, "by": 1},
+    {"move": "a", "by": 1},
+    {"move": 3},
+    {"edit": "nope"},
+]
 NONSENSE += [{"edit": "../etc/passwd"}, {"page": 99}, {"page": -5}, {}]
 
 

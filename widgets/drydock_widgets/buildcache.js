@@ -55,14 +55,13 @@ function render({ model, el }) {
   root.append(head, list, pages, said.node, problem, replay, files);
   let rows = [];
   let state = null;
-  let focus = null;
+  let moving = null;
 
-  /** Ask the kernel to swap two neighbours; the focus goes with the line. */
+  /** Ask the kernel to swap a line with its neighbour; the focus goes with the line, however often it was asked. */
   function move(at, way) {
-    const n = state.first + at;
-    const to = way === "up" ? n - 1 : n + 1;
-    focus = [to - state.first, way];
-    model.send({ move: [n, to] });
+    const { line } = state.rows[at];
+    moving = { line, way, asked: moving && moving.line === line ? moving.asked + 1 : 1 };
+    model.send({ move: line, by: way === "up" ? -1 : 1 });
   }
 
   /** Write the rows, as they are now or as the slider says; no message to the kernel. */
@@ -106,11 +105,12 @@ function render({ model, el }) {
     slider.max = String(Math.max(0.001, state.end || 0, ...state.rows.map((row) => (row.at || [])[1] || 0)));
     slider.value = slider.max;
     draw();
-    if (focus) {
-      const [at, way] = focus;
-      const button = rows[at] && (rows[at][way].disabled ? rows[at][way === "up" ? "down" : "up"] : rows[at][way]);
-      if (button) button.focus();
-      focus = null;
+    if (moving) {
+      const { line, way } = moving;
+      const row = rows[state.rows.findIndex((one) => one.line === line)];
+      if (row) (row[way].disabled ? row[way === "up" ? "down" : "up"] : row[way]).focus();
+      moving.asked -= 1;
+      if (!moving.asked) moving = null;
     }
     problem.textContent = state.problem;
     problem.hidden = !state.problem;

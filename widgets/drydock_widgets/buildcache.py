@@ -87,19 +87,25 @@ class BuildCache(Picture):
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """Turn the page, or try an edit: move a line, change a file, or take it all back."""
-        page, move, edit = message.get("page"), message.get("move"), message.get("edit")
+        page, edit = message.get("page"), message.get("edit")
         if isinstance(page, int):
             self._first = max(0, min(page, len(self._rows()) - 1)) // PAGE * PAGE
         if not self.can_try:
             return
         if message.get("reset"):
             self._try(sorted(self._order), frozenset())
-        elif isinstance(move, list) and len(move) == 2 and all(self._movable(at) for at in move):
-            order = list(self._order)
-            order[move[0]], order[move[1]] = order[move[1]], order[move[0]]
-            self._try(order, self._edited)
+        elif "move" in message:
+            self._move(message["move"], message.get("by"))
         elif isinstance(edit, str):
             self._try(self._order, self._edited ^ {edit} & {file.path for file in self._files()})
+
+    def _move(self, line: Any, by: Any) -> None:
+        """Swap a line with its neighbour. It is named, not its place: of two quick clicks the second counts as well."""
+        at = self._order.index(line) if line in self._order else -1
+        if by in (1, -1) and self._movable(at) and self._movable(at + by):
+            order = list(self._order)
+            order[at], order[at + by] = order[at + by], order[at]
+            self._try(order, self._edited)
 
     def _movable(self, at: Any) -> bool:
         if not isinstance(at, int) or not 0 <= at < len(self._order) or self.plan is None:
@@ -123,6 +129,7 @@ class BuildCache(Picture):
             _ = self._tried.predictions
         except (DockerfileError, ValueError) as problem:
             self._tried, self._problem = self.plan, f"That would not build: {problem}"
+            self._order, self._edited = tuple(sorted(self._order)), frozenset()  # what is shown again
 
     def sentence(self) -> str:
         """Return what the figure shows in one sentence."""
@@ -141,9 +148,9 @@ class BuildCache(Picture):
             return []
         pairs = zip(self._tried.dockerfile.instructions, self._tried.predictions, strict=True)
         return [
-            {"n": n, "text": i.text, "glyph": cache.GLYPHS[p.verdict], "word": p.verdict, "why": p.why,
+            {"n": n, "line": line, "text": i.text, "glyph": cache.GLYPHS[p.verdict], "word": p.verdict, "why": p.why,
              "up": self._movable(n - 1) and self._movable(n - 2), "down": self._movable(n - 1) and self._movable(n)}
-            for n, (i, p) in enumerate(pairs, 1)
+            for n, (line, (i, p)) in enumerate(zip(self._order, pairs, strict=True), 1)
         ]  # fmt: skip
 
     def _built(self, step: Step) -> dict[str, Any]:

@@ -235,7 +235,7 @@ def test_a_listener_hears_what_was_and_what_comes():
 
 def test_who_listens_hears_what_happens_before_it_looks():
     events = Events()
-    heard = events.listen(None, None, {}, lambda: False)
+    heard = events.listen(None, time.time() + 20, {}, lambda: False)
     events.emit("image", "tag", "i1")
     assert next(heard).id == "i1"
     del heard

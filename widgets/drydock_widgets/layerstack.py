@@ -91,11 +91,10 @@ class LayerStack(Picture):
 
     def _choose(self, row: tuple[str, str, int]) -> None:
         path, kind, _ = row
-        if kind == "folder":
-            if self._view == "merged" and path in self._tree():
-                self._folder, self._first, self._find = path, 0, ""
-        else:
+        if kind != "folder":
             self._path, self._content = path, ""
+        elif self._view == "merged" and path in self._tree():
+            self._folder, self._first, self._find = path, 0, ""
 
     def _read(self, layer: int) -> None:
         image = self.images[self._focus[0]]

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from drydock.model.layer import shown
+from drydock.model.layer import counted, shown
 
 LONGEST = 300  # characters of a registry's own words that are passed on
 LOG_IN = "Try: docker login {host}"
@@ -181,6 +181,5 @@ def duration(seconds: int) -> str:
     """
     for size, name in ((3600, "hour"), (60, "minute"), (1, "second")):
         if seconds >= size:
-            count = -(-seconds // size)
-            return f"{count} {name}{'s' if count > 1 else ''}"
+            return counted(-(-seconds // size), name)
     return "a moment"

@@ -117,8 +117,13 @@ def lab(arguments):
 
 
 def release(arguments):
-    """Make the exercises as students get them; all, or those that are named."""
+    """Make the exercises to hand out, in grading/release and in the exchange; all, or those that are named."""
     return venv_call(PYTHON, "-m", "drydock_grading.course", "release", *arguments)
+
+
+def exercises(arguments):
+    """Make the folder exercises anew from grading/source, after an edit there: what students get."""
+    return venv_call(PYTHON, "-m", "drydock_grading.course", "exercises", *arguments)
 
 
 def grade(arguments):
@@ -158,8 +163,9 @@ def lint(arguments):
 
 
 def every_notebook():
-    """Return the course's notebooks and exercises."""
-    return sorted(ROOT.glob("notebooks/*.ipynb")) + sorted(ROOT.glob("exercises/*/*.ipynb"))
+    """Return the course's notebooks and exercises, and the sources from which the exercises are made."""
+    places = ("notebooks/*.ipynb", "exercises/*/*.ipynb", "grading/source/*/*.ipynb")
+    return [path for place in places for path in sorted(ROOT.glob(place))]
 
 
 def notebook_faults(path):
@@ -234,7 +240,7 @@ def lock(arguments):
     )
 
 
-TEACHING = (release, grade, feedback, export, nbgrader)
+TEACHING = (release, grade, feedback, export, nbgrader, exercises)
 COMMANDS = {f.__name__: f for f in (lab, *TEACHING, test, check, deep, lint, bench, images, clean, lock)}
 
 
@@ -243,7 +249,7 @@ def main():
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
         print(__doc__)
         for name, command in COMMANDS.items():
-            print("  run.py %-8s %s" % (name, command.__doc__))
+            print("  run.py %-9s %s" % (name, command.__doc__))
         return 2
     name = sys.argv[1]
     set_up(name)

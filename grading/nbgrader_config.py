@@ -1,4 +1,4 @@
-"""The course as nbgrader sees it: exercises/ is the source; what the steps make lies below grading/."""
+"""The course as nbgrader sees it: source/ is the source; what the steps make lies beside it, below grading/."""
 
 import os
 import sys
@@ -13,8 +13,7 @@ c.CourseDirectory.course_id = "ac295"
 ROOT = os.environ.get("DRYDOCK_COURSE") or str(HERE.parent)
 c.CourseDirectory.root = ROOT
 c.CourseDirectory.db_url = f"sqlite:///{ROOT}/grading/gradebook.db"
-c.CourseDirectory.source_directory = "exercises"
-for step in ("release", "submitted", "autograded", "feedback"):
+for step in ("source", "release", "submitted", "autograded", "feedback"):
     c.CourseDirectory[f"{step}_directory"] = f"grading/{step}"
 c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", ".pytest_cache", "key.py"]
 c.CourseDirectory.max_file_size = 60_000  # kB: an artifact has 50 MB at most

@@ -1,5 +1,7 @@
 """The course in four commands, each nbgrader's own for every assignment and student: release, grade, feedback, export.
 
+A fifth, exercises, keeps what students get in the repository, for those who learn without an instructor.
+
 One line for each submission; what goes wrong with one stops no other; stopped half-way, the same command goes on.
 """
 
@@ -63,6 +65,18 @@ def release(course: NbGraderAPI, names: Sequence[str]) -> int:
         exchange = course.exchange.ReleaseAssignment(**about)
         exchange.force = True
         failed += _told(name, capture_log(exchange), f"released to {course.exchange_root}")
+    return 1 if failed else 0
+
+
+def exercises(course: NbGraderAPI, names: Sequence[str]) -> int:
+    """Make the folder exercises anew: what students get, kept in the repository without a solution."""
+    failed = 0
+    for name in names:
+        result = course.generate_assignment(name)
+        failed += _told(name, result, f"made, and put into exercises/{name}")
+        if result["success"]:
+            place = Path(course.coursedir.root, "exercises", name)
+            shutil.copytree(_path(course, "release", ".", name), place, dirs_exist_ok=True)
     return 1 if failed else 0
 
 
@@ -200,11 +214,11 @@ def _told(name: str, result: dict[str, Any], what: str) -> int:
     return 0
 
 
-COMMANDS = {"release": release, "grade": grade, "feedback": feedback, "export": export}
+COMMANDS = {"exercises": exercises, "release": release, "grade": grade, "feedback": feedback, "export": export}
 
 
 def main(arguments: Iterable[str] | None = None) -> int:
-    """Run one of the four commands and return its exit code; Ctrl-C gives 130."""
+    """Run one of these commands and return its exit code; Ctrl-C gives 130."""
     parser = argparse.ArgumentParser(prog="python3 run.py", description="Release, grade, give feedback, export marks.")
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("assignment", nargs="*", help="which; all of them where none is named")

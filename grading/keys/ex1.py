@@ -20,7 +20,7 @@ from drydock_grading import packing
 from drydock_grading.artifact import nonce
 from marks import marks
 
-EXERCISE = Path(__file__).parents[2] / "exercises" / "ex1-pull-modify-push"
+EXERCISE = Path(__file__).parents[1] / "source" / "ex1-pull-modify-push"
 SHOWS = 'CMD ["cat", "Answer.txt"]'
 
 

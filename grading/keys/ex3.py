@@ -29,7 +29,7 @@ from drydock_grading.detective import mystery
 from drydock_grading.scene import prepare
 from marks import marks
 
-EXERCISE = Path(__file__).parents[2] / "exercises" / "ex3-play"
+EXERCISE = Path(__file__).parents[1] / "source" / "ex3-play"
 RECIPES = ("db/Dockerfile", "web/Dockerfile", "golf/Dockerfile")
 IMAGES = {"db": "lab/ex3-db", "v1": "lab/ex3-web:v1", "golf": "lab/ex3-golf"}
 V2 = "lab/ex3-web:v2"

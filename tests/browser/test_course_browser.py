@@ -29,9 +29,8 @@ def course_lab(own, tmp_path_factory):
     try:
         environment["DRYDOCK_REGISTRY"] = process.start(home, port=0).address
         with own() as engine, driver.server(home, environment | {"DOCKER_HOST": engine.url}) as lab:
-            shutil.copytree(ROOT / "exercises" / NAME, course / "exercises" / NAME)
-            shutil.copytree(ROOT / "exercises" / NAME, course / "mine" / NAME)
-            (course / "grading").mkdir()
+            shutil.copytree(ROOT / "grading" / "source" / NAME, course / "grading" / "source" / NAME)
+            shutil.copytree(ROOT / "grading" / "source" / NAME, course / "mine" / NAME)
             release = [sys.executable, "-m", "drydock_grading.course", "release"]
             subprocess.run(release, env=os.environ | environment, cwd=course, check=True, capture_output=True)
             yield lab

@@ -77,8 +77,7 @@ class Course:
     def __init__(self, root):
         self.root, self.grading = root, root / "grading"
         self.exchange = root / "exchange"
-        shutil.copytree(ROOT / "exercises", root / "exercises", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-        self.grading.mkdir()
+        shutil.copytree(ROOT / "grading" / "source", root / "grading" / "source")
         self.exchange.mkdir(mode=0o777)
         self.exchange.chmod(0o777)
         self.environment = os.environ | {
@@ -311,7 +310,7 @@ def test_an_exercise_that_does_not_exist_is_answered_with_those_that_do(course):
 
 @EACH
 def test_the_exercise_is_written_as_the_course_promises(name):
-    notebook = json.loads((ROOT / "exercises" / FOLDERS[name] / f"{FOLDERS[name]}.ipynb").read_text())
+    notebook = json.loads((ROOT / "grading" / "source" / FOLDERS[name] / f"{FOLDERS[name]}.ipynb").read_text())
     cells = notebook["cells"]
     code = [c for c in cells if c["cell_type"] == "code"]
     marked = [c["metadata"]["nbgrader"]["grade_id"] for c in cells if "nbgrader" in c["metadata"]]

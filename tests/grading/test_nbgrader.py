@@ -223,11 +223,10 @@ def students(released):
 def course(tmp_path_factory):
     """The course after release, thirty submissions, autograde and feedback."""
     root = tmp_path_factory.mktemp("course")
-    (root / "exercises" / NAME).mkdir(parents=True)
-    (root / "grading").mkdir()
+    (root / "grading" / "source" / NAME).mkdir(parents=True)
     text = f'load_subconfig("nbgrader_config.py", path={str(ROOT / "grading")!r})\n'
     (root / "nbgrader_config.py").write_text(text)
-    (root / "exercises" / NAME / f"{BOOK}.ipynb").write_text(json.dumps(source()))
+    (root / "grading" / "source" / NAME / f"{BOOK}.ipynb").write_text(json.dumps(source()))
     made = Course(root)
     made.run("generate_assignment", NAME)
     made.released = json.loads((root / "grading" / "release" / NAME / f"{BOOK}.ipynb").read_text())

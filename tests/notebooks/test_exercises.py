@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 from submissions import tidy
 
 ROOT = Path(__file__).parents[2]
-EXERCISES = sorted((ROOT / "exercises").glob("*/*.ipynb"))
+EXERCISES = sorted((ROOT / "grading" / "source").glob("*/*.ipynb"))
 EACH = pytest.mark.parametrize("path", EXERCISES, ids=[path.stem for path in EXERCISES])
 PATIENCE = 600  # seconds for one cell: ends a cell that hangs
 LATER = ("containerd", "graph", "embedded")  # one Docker, and the kit's engine on rungs A and C, each time
@@ -46,7 +46,7 @@ def test_exercise_3_earns_what_can_be_had_where_nothing_executes(own, registry, 
     with own("--rung", "D") as engine:
         for name in MAKERS:
             bases.make(engine.client, name)
-        path = ROOT / "exercises" / "ex3-play" / "ex3-play.ipynb"
+        path = ROOT / "grading" / "source" / "ex3-play" / "ex3-play.ipynb"
         earns_all_points(path, engine.url, registry, tmp_path, {"test-receipts": 0, "test-golf": 3})
 
 

@@ -97,6 +97,13 @@ class Pod:
         code, said = self.container.exec_run(list(command), user=f"{UID}:{UID}", environment=environment)
         return code, said.decode(errors="replace")
 
+    def put(self, path):
+        """Put a file of this machine into the learner's home."""
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as tar:
+            _add(tar, path.name, content=path.read_bytes(), mode=0o644, owner=UID)
+        self.container.put_archive(HOME, packed.getvalue())
+
     def begin(self, *command, **environment):
         """Run a command and do not wait for it."""
         self.container.exec_run(list(command), user=f"{UID}:{UID}", environment=environment, detach=True)

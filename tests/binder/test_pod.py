@@ -12,7 +12,7 @@ import pytest
 HERE = Path(__file__).parent
 NO_OLD_DAEMON = "no Docker 20.10 among DRYDOCK_TEST_DAEMONS (tests/daemons/classic.sh start): the pod runs in one"
 NOTEBOOKS = ("00-start", "05-dockerfile-layers-history", "06-build-cache")
-STARTED = "tests/binder/inside.py"
+STARTED = "inside.py"
 SILENT = "No container was started: this machine lets the engine execute nothing"
 
 pytestmark = pytest.mark.docker
@@ -46,7 +46,8 @@ def pod():
     """One pod for all these tests, set up as repo2docker would have set it up."""
     client = old_daemon()
     running = pod_module.Pod(client)
-    running.postbuild = running.do("./postBuild")
+    running.postbuild = running.do("./postBuild", REPO_DIR=pod_module.HOME)
+    running.put(HERE / STARTED)  # postBuild removes the tests
     yield running
     running.remove()
     client.close()
@@ -79,6 +80,12 @@ def test_set_up_as_binder_does_it_makes_the_lesson_images_on_rung_c(pod):
     code, said = pod.postbuild
     assert code == 0, said
     assert re.search(r"drydock/base:latest\ndrydock/python:latest\n\d+ builds of the lessons, .*rung C", said), said
+
+
+def test_no_solution_and_no_key_is_left(pod):
+    code, said = pod.do("grep", "-rlE", "--include=*.ipynb", "--include=*.py", "BEGIN SOLUTION$|Protopapas", ".")
+    assert (code, said) == (1, "")
+    assert pod.do("ls", "exercises")[1].split() == ["ex1-pull-modify-push", "ex2-build-push", "ex3-play"]
 
 
 def test_the_doctor_says_which_rung_and_why(pod):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from itertools import islice
 
 from drydock.model.layer import shown
@@ -48,27 +49,38 @@ def _empty(case: Case, path: str) -> bool:
     return node is None or node.entry.kind != "file" or not node.entry.size
 
 
-def answer(most: float, path: str, surname: str, whole: str) -> Judge:
-    """Return the check that a file has the line `professor: NAME`; the surname is enough, the first name is not."""
-    first = whole.split()[0].lower()
+def answer(most: float, path: str, surname: str, first: str) -> Judge:
+    """Return the check that a file has the line `professor: NAME`; the surname is enough, the first name is not.
+
+    Both are given as the SHA-256 of the word in small letters.
+    """
 
     def judge(case: Case) -> CheckResult:
         text = case.text(path)
         if text is None:
             return _elsewhere(case, most, path, surname)
         said = _field(text, "professor") or ""
-        if surname in said.lower():
+        if _has(said, surname):
             return full(most, f"/{path} names {shown(said)[:60]}.")
-        if first in said.lower().split():
+        if _has(said, first):
             why = f"/{path} says {shown(said)[:60]!r}: the first name alone."
             return part(most / 2, most, why, "", "What is the rest of the name?")
-        if surname in text.lower():
+        if _has(text, surname):
             why = f"/{path} has the name, but not as Question.py writes it: `professor: ...`."
             return part(most / 2, most, why, "", "Let Question.py write the file.")
         what = f"says {shown(said)[:60]!r}" if said else "has no line `professor: ...`"
         return none(most, f"/{path} {what}.", "", "Who gave the lecture? Its first slide says so.")
 
     return judge
+
+
+def _has(text: str, digest: str) -> bool:
+    """Return True where one of a text's words, in small letters, has that digest.
+
+    >>> _has("Dr. Ada Lovelace,", sha256(b"lovelace").hexdigest()), _has("Ada", sha256(b"lovelace").hexdigest())
+    (True, False)
+    """
+    return any(sha256(word.encode()).hexdigest() == digest for word in re.findall(r"[^\W\d_]+", text[:10_000].lower()))
 
 
 def _elsewhere(case: Case, most: float, path: str, surname: str) -> CheckResult:
@@ -79,7 +91,7 @@ def _elsewhere(case: Case, most: float, path: str, surname: str) -> CheckResult:
     mine = (other for layer in case.image.layers[case.above :] for other in layer.by_path)
     named = (other for other in mine if other.rpartition("/")[2].lower() == name.lower())
     for other in islice(named, 5):
-        if surname in (case.text(other) or "").lower():
+        if _has(case.text(other) or "", surname):
             why = f"The answer is right, but stands in /{shown(other)}, not in /{path}."
             return part(most / 4, most, why, "", "In which folder did Question.py run?")
     why = f"There is no /{path} in the image."

@@ -7,7 +7,7 @@ of its reach. A container that publishes a port can be reached from both.
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from docker.errors import DockerException, NotFound
 from requests.exceptions import RequestException
 
 from drydock.client import LAB, connect, daemon
+from drydock.registry.server.settings import PORTS
 from drydock.serving.waiting import waited
 
 IMAGE = "registry:2"
@@ -29,6 +30,7 @@ NO_IMAGE = (
 )
 NOT_RUN = "The class registry's container does not start: {why}\nTry: docker logs {name}   then docker rm -f {name}"
 TAKEN = "port {port} is probably taken by another program"
+IN_USE = ("already allocated", "in use", "not available")  # what Docker and Docker Desktop say of a port
 OTHER = (
     "The class registry runs already at localhost:{port}, as the container {name}.\n"
     "Try: docker rm -f {name}   (what was pushed stays in the volume {name}), and start it again"
@@ -41,6 +43,8 @@ class RegistryUnavailable(RuntimeError):
 
 def start_registry(port: int | None = None) -> str:
     """Start the class registry, or find it, and return what the names of its images begin with: `localhost:5055`.
+
+    Where that port is another program's and no `port` is asked for, it is the next free one.
 
     Raises: RegistryUnavailable.
     """
@@ -84,13 +88,13 @@ def in_container(client: docker.DockerClient, port: int | None = None, auth: Pat
     try:
         there = container(client)
         if there is None:
-            there = _run(client, port or 5055, auth)
+            there = _run(client, PORTS if port is None else [port], auth)
         elif there.status != "running":
             there.start()
         there.reload()
         answered = int(there.ports[f"{INSIDE}/tcp"][0]["HostPort"])
     except (DockerException, RequestException, LookupError, TypeError) as error:
-        raise RegistryUnavailable(NOT_RUN.format(why=_why(error, port or 5055), name=NAME)) from None
+        raise RegistryUnavailable(NOT_RUN.format(why=_why(error, port or PORTS[-1]), name=NAME)) from None
     if port not in (None, answered):
         raise RegistryUnavailable(OTHER.format(port=answered, name=NAME))
     if not waited(lambda: answers(answered)):
@@ -107,12 +111,7 @@ def container(client: docker.DockerClient) -> Any:
     return found if found.labels.get(LAB) else None
 
 
-def _run(client: docker.DockerClient, port: int, auth: Path | None) -> Any:
-    if not client.images.list(IMAGE):
-        try:
-            client.images.pull(IMAGE)
-        except (DockerException, RequestException) as error:
-            raise RegistryUnavailable(NO_IMAGE.format(image=IMAGE, why=str(error).splitlines()[0][:200])) from None
+def _run(client: docker.DockerClient, ports: Sequence[int], auth: Path | None) -> Any:
     client.volumes.create(NAME, labels={LAB: "registry"})
     settings = {"REGISTRY_STORAGE_DELETE_ENABLED": "true"}
     binds = [f"{NAME}:/var/lib/registry"]
@@ -120,26 +119,41 @@ def _run(client: docker.DockerClient, port: int, auth: Path | None) -> Any:
         binds.append(f"{auth.absolute()}:/auth/htpasswd:ro")
         settings |= {"REGISTRY_AUTH": "htpasswd", "REGISTRY_AUTH_HTPASSWD_REALM": "Drydock registry"}
         settings |= {"REGISTRY_AUTH_HTPASSWD_PATH": "/auth/htpasswd"}
-    made = client.containers.create(
-        IMAGE,
-        name=NAME,
-        environment=settings,
-        labels={LAB: "registry"},
-        ports={f"{INSIDE}/tcp": ("127.0.0.1", port)},
-        restart_policy={"Name": "unless-stopped"},  # type: ignore[arg-type]
-        volumes=binds,
-    )
-    try:
-        made.start()
-    except DockerException:
-        made.remove(force=True)  # else the next start would find a container that never ran
-        raise
-    return made
+    always = {"Name": "unless-stopped"}
+    return started(client, ports, NAME, "registry", environment=settings, restart_policy=always, volumes=binds)
+
+
+def started(client: docker.DockerClient, ports: Sequence[int], name: str, lesson: str, **more: Any) -> Any:
+    """Start a container of a registry at the first of these ports that nobody has, and return it.
+
+    `lesson` marks it as the kit's own; `more` goes to docker-py's `containers.create`.
+    Raises: RegistryUnavailable where its image cannot be had, docker's own errors.
+    """
+    if not client.images.list(IMAGE):
+        try:
+            client.images.pull(IMAGE)
+        except (DockerException, RequestException) as error:
+            raise RegistryUnavailable(NO_IMAGE.format(image=IMAGE, why=str(error).splitlines()[0][:200])) from None
+    for port in ports:
+        published = {f"{INSIDE}/tcp": ("127.0.0.1", port)}
+        made = client.containers.create(IMAGE, name=name, labels={LAB: lesson}, ports=published, **more)
+        try:
+            made.start()
+            return made
+        except DockerException as error:
+            made.remove(force=True, v=True)  # else the next start would find a container that never ran
+            if not _in_use(error) or port == ports[-1]:
+                raise
+    raise ValueError("no port was named")
+
+
+def _in_use(error: Exception) -> bool:
+    return any(words in str(error) for words in IN_USE)
 
 
 def _why(error: Exception, port: int) -> str:
     text = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
-    return TAKEN.format(port=port) if "already allocated" in text or "in use" in text else text
+    return TAKEN.format(port=port) if _in_use(error) else text
 
 
 def answers(port: int) -> bool:

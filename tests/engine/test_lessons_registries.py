@@ -51,7 +51,7 @@ def elsewhere(monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    monkeypatch.setattr(registries, "PORT", port)
+    monkeypatch.setattr(registries, "PORTS", range(port, port + 20))
     return port
 
 
@@ -99,7 +99,7 @@ def test_a_class_registry_that_runs_is_used_and_only_the_lessons_own_is_removed(
 KILLED = """
 import docker, sys
 from drydock.lessons import registries
-registries.PORT = 0
+registries.PORTS = [0]
 rooms = registries.Registries(docker.DockerClient(base_url=sys.argv[1]))
 print(rooms.near, flush=True)
 sys.stdin.read()

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import subprocess
 import tarfile
 import tempfile
@@ -274,3 +275,17 @@ def test_as_a_container_it_is_started_once_and_keeps_what_was_pushed(daemon, sta
     assert daemon.images.pull(f"{address}/a/b", "v1").tags
     with pytest.raises(classroom.RegistryUnavailable, match="docker rm -f"):
         classroom.in_container(daemon, port=5573)
+
+
+@pytest.mark.docker
+def test_as_a_container_it_takes_a_free_port_where_the_usual_one_is_anothers(daemon, standin, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        usual = other.getsockname()[1]
+        monkeypatch.setattr(classroom, "PORTS", range(usual, usual + 20))
+        address = classroom.in_container(daemon)
+        assert address != f"localhost:{usual}"
+        with pytest.raises(classroom.RegistryUnavailable, match="docker rm -f"):
+            classroom.in_container(daemon, port=usual)
+        classroom.container(daemon).remove(force=True)
+        with pytest.raises(classroom.RegistryUnavailable, match=f"port {usual} is probably taken"):
+            classroom.in_container(daemon, port=usual)

@@ -8,12 +8,14 @@ import shutil
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import drydock
 import pytest
 from drydock import classroom, cli
 from drydock.registry.server import accounts, process
+from drydock.registry.server.settings import PORT
 from ownregistry import registry
 
 pytestmark = pytest.mark.slow
@@ -102,6 +104,67 @@ def test_a_taken_port_is_told_with_a_way_out(home, capsys):
         assert command("start", "--port", str(taken)) == 1
     said = capsys.readouterr().err
     assert f"Port {taken} of 127.0.0.1 is taken" in said and f"Try: drydock registry start --port {taken + 1}" in said
+
+
+@pytest.fixture
+def taken():
+    """The usual port, at which another program answers: one of this test's, where nobody else's is there already."""
+    answering = f"import socket; s = socket.create_server(('127.0.0.1', {PORT})); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", answering], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as other:
+        other.stdout.readline()
+        yield PORT
+        other.kill()
+
+
+def started(home):
+    """Return what a kernel of its own is told when it starts the registry of a home."""
+    said = "import drydock; print(drydock.start_registry())"
+    done = subprocess.run(
+        [sys.executable, "-c", said], env=os.environ | {"DRYDOCK_HOME": str(home)}, capture_output=True, text=True
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_where_the_usual_port_is_anothers_the_registry_takes_a_free_one_and_is_found_there(home, taken, capsys):
+    address = drydock.start_registry()
+    assert address != f"localhost:{taken}" and get(address).getheader("Server") == "Drydock registry"
+    assert started(home) == address == drydock.start_registry()
+    assert command("status") == 0 and f"answers at {address}, process" in capsys.readouterr().out
+    assert command("start") == 0 and f"runs already at {address}" in capsys.readouterr().out
+
+
+def test_who_asks_for_the_taken_port_is_refused(home, taken, capsys):
+    assert command("start", "--port", str(taken)) == 1
+    assert f"Port {taken} of 127.0.0.1 is taken" in capsys.readouterr().err and process.found(home) is None
+    with pytest.raises(drydock.RegistryUnavailable, match=f"Port {taken} of 127.0.0.1 is taken"):
+        drydock.start_registry(taken)
+
+
+def test_two_homes_at_once_get_a_registry_each_and_not_the_neighbours(home, tmp_path):
+    homes = [home, tmp_path / "neighbour"]
+    try:
+        with ThreadPoolExecutor(2) as both:
+            mine, theirs = both.map(started, homes)
+        assert mine != theirs and [started(one) for one in homes] == [mine, theirs]
+        assert [process.found(one).address for one in homes] == [mine, theirs]
+        request = http.client.HTTPConnection(theirs, timeout=10)
+        request.request("POST", "/v2/their/app/blobs/uploads/")
+        assert request.getresponse().status == 202
+        request.close()
+        assert [any((one / "registry").rglob("their")) for one in homes] == [False, True]
+    finally:
+        process.stop(homes[1])
+
+
+def test_a_registry_comes_back_where_it_was_since_images_are_named_after_it(home, taken):
+    address = drydock.start_registry()
+    process.stop(home)
+    assert drydock.start_registry() == address
+    os.kill(process.found(home).pid, 9)
+    assert drydock.start_registry() == address
 
 
 def test_another_homes_registry_at_the_port_is_recognised(home, capsys):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from drydock.registry.server import __main__ as foreground
 from drydock.registry.server import accounts, process
-from drydock.registry.server.settings import HOST, PORT
+from drydock.registry.server.settings import HOST
 from drydock.serving import resident
 
 STARTED = (
@@ -46,7 +46,7 @@ def main(words: Sequence[str]) -> int:
     home = asked.home.absolute() if asked.home else resident.home()
     try:
         if asked.verb == "run":
-            return foreground.run(home, asked.host or HOST, PORT if asked.port is None else asked.port, asked.auth)
+            return foreground.run(home, asked.host or HOST, asked.port, asked.auth)
         if asked.verb == "start":
             return start(home, asked.host, asked.port, asked.auth, own=asked.home is not None)
         if asked.verb == "clean":
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         one = verbs.add_parser(verb, help=help)
         one.add_argument("--home", type=Path, help="where it keeps everything (default: $DRYDOCK_HOME)")
         if verb in ("start", "run"):
-            one.add_argument("--port", type=int, help=f"where it answers (default: {PORT})")
+            one.add_argument("--port", type=int, help=foreground.USUALLY)
             one.add_argument("--host", help=f"on which address (default: {HOST}, for this machine alone)")
         if verb in ("start", "run", "password"):
             one.add_argument(

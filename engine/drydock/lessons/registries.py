@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
@@ -20,7 +20,7 @@ from drydock import classroom
 from drydock.lessons.liar import lying, serving
 from drydock.lessons.own import LAB
 from drydock.lessons.wire import request
-from drydock.registry.server.settings import PORT
+from drydock.registry.server.settings import PORTS
 from drydock.serving.waiting import waited
 
 REPOSITORIES = ("lab/shop", "lab/window", "lab/gallery", "lab/hello", "lab/forged")  # what lesson 08 puts there
@@ -63,14 +63,14 @@ class Registries:
     def near(self) -> str:
         """The class registry's address where one runs, without what an earlier run left there; else one's own."""
         if not (address := self._known("near")):
-            address = self._addresses["near"] = self._class() or self._start(PORT, NEAR)
+            address = self._addresses["near"] = self._class() or self._start(PORTS, NEAR)
         return address
 
     @property
     def far(self) -> str:
         """The address of another registry, which has nothing yet."""
         if not (address := self._known("far")):
-            address = self._addresses["far"] = self._start(0, FAR)
+            address = self._addresses["far"] = self._start([0], FAR)
         return address
 
     @property
@@ -100,15 +100,14 @@ class Registries:
         print(FOUND.format(address=there.address))
         return there.address
 
-    def _start(self, port: int, name: str) -> str:
+    def _start(self, ports: Sequence[int], name: str) -> str:
         with classroom.desktop() as client:
             if client is not None:
-                return self._stack.enter_context(_container(name, port))
-        try:
-            address = self._stack.enter_context(_inside(port))
-        except OSError:
-            address = self._stack.enter_context(_inside(0))
-            print(TAKEN.format(port=port, other=address.partition(":")[2]))
+                return self._stack.enter_context(_container(name, ports))
+        address = self._stack.enter_context(_inside(ports))
+        usual, other = ports[0], int(address.partition(":")[2])
+        if usual not in (0, other):
+            print(TAKEN.format(port=usual, other=other))
         print(HERE.format(address=address))
         return address
 
@@ -188,9 +187,9 @@ def _remove(address: str, name: str, reference: str) -> None:
 
 
 @contextmanager
-def _inside(port: int) -> Iterator[str]:
+def _inside(ports: Sequence[int]) -> Iterator[str]:
     """Serve an empty registry from a thread of this process; its folder goes with it, or with the next run."""
-    from drydock.registry.server.server import Server
+    from drydock.registry.server.server import listen
     from drydock.registry.server.store import Store
     from drydock.serving import resident
 
@@ -201,25 +200,24 @@ def _inside(port: int) -> Iterator[str]:
             shutil.rmtree(old, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(dir=place))
     try:
-        with resident.claim(folder, "lesson"), Server("127.0.0.1", port, Store(folder)) as server:
+        with resident.claim(folder, "lesson"), listen("127.0.0.1", ports, Store(folder)) as server:
             yield from serving(server)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _container(name: str, port: int) -> Iterator[str]:
+def _container(name: str, ports: Sequence[int]) -> Iterator[str]:
     """Run a registry as a container in Docker Desktop, whose engine reaches no other server here."""
     with classroom.desktop() as client:
         assert client is not None
         for left in client.containers.list(all=True, filters={"name": f"^/{name}$", "label": LAB}):
             left.remove(force=True, v=True)
-        ports = {f"{classroom.INSIDE}/tcp": ("127.0.0.1", port)}
         try:
-            made = client.containers.run(classroom.IMAGE, name=name, detach=True, labels={LAB: "08"}, ports=ports)
+            made = classroom.started(client, ports, name, "08")
         except (DockerException, RequestException) as error:
             why = str(error).splitlines()[0][:200]
-            raise drydock.RegistryUnavailable(classroom.NO_IMAGE.format(image=classroom.IMAGE, why=why)) from None
+            raise drydock.RegistryUnavailable(classroom.NOT_RUN.format(why=why, name=name)) from None
         try:
             made.reload()
             bound = made.ports[f"{classroom.INSIDE}/tcp"] or [{}]

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from drydock.registry.server import process
 from drydock.registry.server.accounts import Accounts, BadAccounts
-from drydock.registry.server.server import Server, loopback
-from drydock.registry.server.settings import HOST, PORT
+from drydock.registry.server.server import Server, listen, loopback
+from drydock.registry.server.settings import HOST, PORT, PORTS
 from drydock.registry.server.store import Store
 from drydock.serving import resident
 
+USUALLY = f"where it answers (default: where it did last, else {PORT} or the next free one; 0: any free one)"
 FILES = 2048  # more than two for each connection
 PORT_TAKEN = (
     "Port {port} of {host} is taken: another program answers there{which}.\n"
@@ -50,13 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what says where a registry lives and answers."""
     parser.add_argument("--home", type=Path, help="where it keeps everything (default: $DRYDOCK_HOME)")
-    parser.add_argument("--port", type=int, default=PORT, help=f"where it answers (default: {PORT}; 0: any free one)")
+    parser.add_argument("--port", type=int, help=USUALLY)
     parser.add_argument("--host", default=HOST, help="on which address (default: this machine's own alone)")
     parser.add_argument("--auth", type=Path, metavar="FILE", help="names and passwords, as htpasswd -B writes them")
 
 
-def run(home: Path, host: str, port: int, auth: Path | None, ready: int | None = None) -> int:
-    """Serve in this process; `ready` is a file that is told once the registry answers."""
+def run(home: Path, host: str, port: int | None, auth: Path | None, ready: int | None = None) -> int:
+    """Serve in this process, at a free port where none is asked for; `ready` is a file that is told once it answers."""
     try:
         accounts = Accounts(auth.absolute()) if auth else None
         folder = home / process.NAME
@@ -66,7 +67,7 @@ def run(home: Path, host: str, port: int, auth: Path | None, ready: int | None =
         with resident.claim(folder, process.NAME):
             store = Store(home)
             store.recover()
-            with Server(host, port, store, accounts) as server:
+            with listen(host, process.ports(home) if port is None else [port], store, accounts) as server:
                 serve(server, home, host, auth, ready)
             (folder / f"{process.NAME}.json").unlink(missing_ok=True)
     except resident.Taken:
@@ -78,7 +79,7 @@ def run(home: Path, host: str, port: int, auth: Path | None, ready: int | None =
         print(error, file=sys.stderr, flush=True)
         return 1
     except OSError as error:
-        print(_explained(error, host, port), file=sys.stderr, flush=True)
+        print(_explained(error, host, PORTS[-1] if port is None else port), file=sys.stderr, flush=True)
         return 1
     return 0
 

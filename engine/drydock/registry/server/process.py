@@ -5,14 +5,17 @@ from __future__ import annotations
 import http.client
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from drydock.registry.server.settings import HOST, PORT
+from drydock.registry.server.settings import HOST, PORTS
 from drydock.serving import resident
 from drydock.serving.waiting import waited
 
 NAME = "registry"
+LAST = "port"  # a file with the port that it had last
 NOT_STARTED = "The registry did not start: {why}"
 SILENT = "it does not answer.\nTry: drydock registry run   (it says more)"
 NOT_STOPPED = "The registry, process {pid}, does not stop.\nTry: kill -9 {pid}   (nothing that was pushed is lost)"
@@ -53,7 +56,17 @@ def found(home: Path) -> Found | None:
 
 def tell(home: Path, registry: Found) -> None:
     """Write down where a registry answers, for a second start to find."""
+    (home / NAME / LAST).write_text(str(registry.port))
     resident.tell(home / NAME, NAME, asdict(registry))
+
+
+def ports(home: Path) -> Iterator[int]:
+    """Go through the ports to try where nobody asks for one: first the last one, after which images here are named."""
+    with suppress(OSError, ValueError):
+        last = int((home / NAME / LAST).read_text())
+        if 0 < last < 1 << 16:
+            yield last
+    yield from PORTS
 
 
 def answers(registry: Found) -> bool:
@@ -73,14 +86,16 @@ def answers(registry: Found) -> bool:
 def start(home: Path, host: str | None = None, port: int | None = None, auth: Path | None = None) -> Found:
     """Start the registry of a home, or find it running; it outlives this process.
 
-    What is not said is as it is where one runs, else loopback, port 5055, without a password.
+    What is not said is as it is where one runs, else loopback, without a password, and the port that it had last; else
+    5055, or the next one that is free.
     Raises: NotStarted.
     """
     there = found(home)
     if there and answers(there):
         return _same(there, host, port, auth)
     words = [sys.executable, "-m", "drydock.registry.server", "--detach", "--home", str(home)]
-    words += ["--host", host or HOST, "--port", str(PORT if port is None else port)]
+    words += ["--host", host or HOST]
+    words += ["--port", str(port)] if port is not None else []
     words += ["--auth", str(auth)] if auth else []
     done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:

@@ -15,7 +15,7 @@ import socketserver
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -97,6 +97,23 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def note(self, text: str) -> None:
         """Add to the log: never a header, never a query, where a password may stand."""
         note(self.store.root / "log", text)
+
+
+def listen(host: str, ports: Iterable[int], store: Store, accounts: Accounts | None = None) -> Server:
+    """Return a server at the first of these ports that nobody has.
+
+    Each is bound, and not looked at before: between a look and a bind another program may come.
+    Raises: OSError where none of them is to be had.
+    """
+    refused = OSError(errno.EADDRINUSE, "no port was named")
+    for port in ports:
+        try:
+            return Server(host, port, store, accounts)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            refused = error
+    raise refused
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from drydock.registry.server import process
+from drydock.registry.server.settings import PORT
 
 OCI = "application/vnd.oci.image"
 
@@ -123,3 +124,14 @@ def registry(*options: str) -> Iterator[Registry]:
     finally:
         one.stop()
         shutil.rmtree(home)
+
+
+@contextmanager
+def usual_port_taken() -> Iterator[int]:
+    """Let another program listen at the usual port, or leave it to whoever does so already, and give the port."""
+    listen = f"import socket; s = socket.create_server(('127.0.0.1', {PORT})); print(flush=True); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([sys.executable, "-c", listen], **pipes) as other:
+        other.stdout.readline()
+        yield PORT
+        other.kill()

@@ -58,6 +58,17 @@ def nothing_changed(folder: Path, learner: str, client: docker.DockerClient, reg
     ex1.hand_in(E1, folder, learner, client, image)
 
 
+def unanswered(folder: Path, learner: str, client: docker.DockerClient, registry: str) -> None:
+    """Commit a container in which nothing was answered: one more layer, with nothing in it."""
+    image = f"{registry}/{learner}/ac295_playground"
+    container = client.containers.create(ex1.pulled(client, registry), ["python3", "Question.py"])
+    container.start()  # nobody types: it finds the end of its input
+    container.wait()
+    container.commit(image, changes=ex1.SHOWS)
+    container.remove()
+    ex1.hand_in(E1, folder, learner, client, image)
+
+
 def squashed(folder: Path, learner: str, client: docker.DockerClient, registry: str) -> None:
     """Export the container and import it: one layer, without its base, its CMD and its folder."""
     image = f"{registry}/{learner}/ac295_playground"
@@ -93,6 +104,7 @@ def _written(folder: Path, learner: str, first: str) -> Path:
 
 ODD1 = {
     "nothing-changed": nothing_changed,
+    "unanswered": unanswered,
     "squashed": squashed,
     "other-base": other_base,
     "by-dockerfile": by_dockerfile,
@@ -147,6 +159,10 @@ EX2: dict[str, ex2.Work] = {
     "no-code": swapped(CODE, ""),
     "code-only-an-argument": swapped(CODE, "ARG COURSE_CODE\nRUN echo $COURSE_CODE > /dev/null\n"),
     "neighbours-code": replace(E2, code=nonce("ex2", "key")),
+    "recipe-copied": replace(swapped("COPY Question.py Readme.txt ./", "COPY . ."), files=IGNORED),
+    "recipe-removed-later": replace(
+        swapped("COPY Question.py Readme.txt ./", "COPY . .\nRUN rm Dockerfile .dockerignore"), files=IGNORED
+    ),
     "large": besides("COPY names.bin .", names__bin=bytes(1_500_000)),
     "large-and-hidden": besides("COPY names.bin .\nRUN rm names.bin", names__bin=bytes(1_500_000)),
     "notebooks-copied": besides("COPY draft.ipynb .", draft__ipynb=b"{}"),

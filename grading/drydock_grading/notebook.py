@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from drydock.lessons.remark import Remark
 from drydock.record import answers
 from IPython.display import display
 
@@ -15,12 +16,13 @@ from drydock_grading.checks.case import Case, run
 from drydock_grading.result import Score
 
 NOBODY = (
-    "Nobody knows who you are: the code in your work would be nobody's.\n"
-    'Try: import os; os.environ["DRYDOCK_LEARNER"] = "the name you submit with"'
+    "Your course code cannot be made: the notebook does not know who you are.\n"
+    "The code is made from your id, so that an image with your code is yours and nobody else's.\n"
+    'Try: write your id between the quotes, as in me = "ada", and run that cell again'
 )
 
 
-class NoLearner(LookupError):
+class NoLearner(Remark):
     """No name is set for the learner."""
 
 
@@ -51,7 +53,7 @@ def pack(
 ) -> artifact.Artifact:
     """Write artifact.oci.tar and artifact.json beside the notebook, and return exactly what will be graded.
 
-    Raises: NoLearner, LookupError where the engine has no such image, BadArtifact, NoContext.
+    Raises: NoLearner, packing.NoImage, BadArtifact, NoContext.
     """
     from drydock.client import connect  # here, for a grader's kernel packs nothing and need not load what does
 

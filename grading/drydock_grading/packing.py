@@ -12,6 +12,7 @@ from typing import Any
 from docker import DockerClient
 from docker.errors import ImageNotFound
 from drydock.client import embedded
+from drydock.lessons.remark import Remark
 from drydock.read import context
 
 from drydock_grading import bases, reading, remote
@@ -20,6 +21,10 @@ from drydock_grading.artifact import ABOUT, ARCHIVE, SCHEMA, Artifact
 from drydock_grading.claims import LARGEST_NOTE
 
 NO_IMAGE = "The engine has no image {name!r}. It was probably not built yet, or has another name.\nTry: docker images"
+
+
+class NoImage(Remark, LookupError):
+    """The engine has no image of that name; the message says why, probably, and what to try."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ def pack(
 
     `others` are images that are further parts of the work, by what each is (`db`); one that is not built yet is left
     out, and so is a note (a text file) that is not written yet: what is there can be graded already.
-    Raises: LookupError where the engine has no such image, BadArtifact, drydock.read.context.NoContext.
+    Raises: NoImage, BadArtifact, drydock.read.context.NoContext.
     """
     known = bases.load() if known is None else known
     recipes = {path: recipe(folder, path) for path in dockerfiles}
@@ -57,7 +62,7 @@ def pack(
         for part, one in parts.items():
             try:
                 added[part] = _add(thin, client, one, part, known, Path(scratch))
-            except LookupError as error:
+            except NoImage as error:
                 if not others:
                     raise
                 print(error)
@@ -91,11 +96,11 @@ def pack(
 
 
 def _add(thin: Thin, client: DockerClient, name: str, part: str, known: bases.Bases, scratch: Path) -> Added:
-    """Put one image of the engine into the archive. Raises: LookupError, BadArtifact."""
+    """Put one image of the engine into the archive. Raises: NoImage, BadArtifact."""
     try:
         wanted = client.api.inspect_image(name)
     except ImageNotFound:
-        raise LookupError(NO_IMAGE.format(name=name)) from None
+        raise NoImage(NO_IMAGE.format(name=name)) from None
     diff_ids = [str(one) for one in (wanted.get("RootFS") or {}).get("Layers") or ()]
     saved = save(client, savable(name, wanted), scratch)
     base = known.under(diff_ids)

@@ -15,8 +15,7 @@ import drydock
 import pytest
 from drydock import classroom, cli
 from drydock.registry.server import accounts, process
-from drydock.registry.server.settings import PORT
-from ownregistry import registry
+from ownregistry import registry, usual_port_taken
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +36,13 @@ def port():
     """A port that is free."""
     with socket.create_server(("127.0.0.1", 0)) as one:
         return str(one.getsockname()[1])
+
+
+@pytest.fixture
+def taken():
+    """The usual port, at which another program answers."""
+    with usual_port_taken() as usual:
+        yield usual
 
 
 def command(*words):
@@ -104,18 +110,6 @@ def test_a_taken_port_is_told_with_a_way_out(home, capsys):
         assert command("start", "--port", str(taken)) == 1
     said = capsys.readouterr().err
     assert f"Port {taken} of 127.0.0.1 is taken" in said and f"Try: drydock registry start --port {taken + 1}" in said
-
-
-@pytest.fixture
-def taken():
-    """The usual port, at which another program answers: one of this test's, where nobody else's is there already."""
-    answering = f"import socket; s = socket.create_server(('127.0.0.1', {PORT})); print(flush=True); input()"
-    with subprocess.Popen(
-        [sys.executable, "-c", answering], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as other:
-        other.stdout.readline()
-        yield PORT
-        other.kill()
 
 
 def started(home):

@@ -17,6 +17,7 @@ from docker.errors import APIError, NotFound
 import drydock
 from drydock.badge import NOT_STARTED, executes
 from drydock.lessons.own import LAB
+from drydock.lessons.remark import Remark
 from drydock.model.change import Writable
 from drydock.model.layer import counted, shown
 
@@ -37,7 +38,7 @@ ASLEEP = (
 SAID = 2000  # characters of what a command printed
 
 
-class NoContainer(RuntimeError):
+class NoContainer(Remark):
     """A lesson's container cannot be made, is gone, or does not run; the message says what to try."""
 
 

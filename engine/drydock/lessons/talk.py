@@ -10,15 +10,30 @@ from docker import DockerClient
 from docker.errors import NotFound
 from docker.models.containers import Container
 
-LAB = "org.drydock.lab"
+from drydock.lessons.containers import NoContainer
+from drydock.lessons.own import LAB
+
+NOT_ANSWERED = (
+    "Nobody has answered yet: there is no container {name}.\n"
+    "It appears when you answer: in a terminal, or with two texts between the brackets of `lines = []`.\n"
+    "Try: the command that the cell above prints, in a terminal; then run this cell again"
+)
 
 
-def named(client: DockerClient, name: str, image: str, command: list[str]) -> Container:
-    """Return the container of that name, or create it, ready to be typed to, where there is none yet."""
+def answered(client: DockerClient, name: str, image: str, command: str, *lines: str) -> Container:
+    """Return the container of that name whose program was answered, and print what it wrote.
+
+    With lines they are typed from here, into a new container where there is none. Without them it is the one of the
+    terminal; none is made in its place, for the name must stay free for it. Raises: NoContainer.
+    """
     try:
-        return client.containers.get(name)
+        container = client.containers.get(name)
     except NotFound:
-        return client.containers.create(image, command, name=name, stdin_open=True, labels={LAB: "exercise"})
+        if not lines:
+            raise NoContainer(NOT_ANSWERED.format(name=name)) from None
+        container = client.containers.create(image, command, name=name, stdin_open=True, labels={LAB: "exercise"})
+    print(talk(container, *lines) if lines else container.logs().decode("utf-8", "replace"))
+    return container
 
 
 def talk(container: Container, *lines: str) -> str:

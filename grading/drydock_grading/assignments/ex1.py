@@ -18,6 +18,7 @@ EX1 = Assignment(
     bases=("drydock/python", "python"),
     repository="ac295_playground",
     checks=(
+        # The course's image, handed in as it was pulled, earns base and course: they say that it is still underneath.
         Check("ex1.base", 2, layers.base(2)),
         Check("ex1.course", 2, files.given(2, GIVEN)),
         Check("ex1.layer", 2, layers.own(2, ANSWER, GIVEN)),

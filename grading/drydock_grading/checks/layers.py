@@ -17,6 +17,7 @@ JUNK = (
     (r"(^|/)\.ipynb_checkpoints(/|$)|\.ipynb$", "notebooks"),
     (r"^var/lib/apt/lists/.+|^var/cache/(apt|apk)/.+|^var/lib/apk/.*cache", "package lists"),
     (r"(^|/)\.cache(/|$)|(^|/)node_modules(/|$)|(^|/)\.venv(/|$)", "a cache or an environment of your machine"),
+    (r"(^|/)(Dockerfile(\.\w+)?|\.dockerignore)$", "the recipe"),  # it is for building; no container reads it
     (r"(^|/)artifact\.(oci\.tar|json)$", "the artifact itself"),
     (r"(^|/)(\.DS_Store|Thumbs\.db)$|\.(swp|bak|orig)$|~$", "an editor's or a file browser's leftovers"),
     (r"^(var/)?tmp/.+", "temporary files"),

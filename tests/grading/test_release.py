@@ -61,8 +61,8 @@ def test_the_exercises_are_what_nbgrader_makes_of_their_sources(tmp_path):
         "DRYDOCK_COURSE": str(course), "JUPYTER_CONFIG_PATH": str(ROOT / "grading"), "HOME": str(tmp_path),
         "IPYTHONDIR": str(tmp_path / "ipython"), "JUPYTER_DATA_DIR": str(tmp_path / "jupyter"),
     }  # fmt: skip
-    made = [sys.executable, "-m", "drydock_grading.course", "exercises"]
-    subprocess.run(made, env=environment, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    command = [sys.executable, "-m", "drydock_grading.course", "exercises"]
+    subprocess.run(command, env=environment, cwd=tmp_path, check=True, capture_output=True, timeout=300)
     shutil.copytree(ROOT / "exercises", tmp_path / "kept", ignore=MADE_HERE)
     made, kept = files(course / "exercises"), files(tmp_path / "kept")
     assert sorted(made) == sorted(kept)

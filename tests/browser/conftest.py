@@ -1,5 +1,6 @@
 """Fixtures: `lab` is one JupyterLab server for the whole session, `tab` a fresh page of one Chromium."""
 
+import contextlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -27,11 +28,25 @@ def chromium():
         yield running
 
 
-@pytest.fixture
-def tab(lab, chromium):
-    """A fresh page; afterwards nothing may have gone wrong in it, and nothing been asked of any other site."""
+@contextlib.contextmanager
+def _tab(lab, chromium):
+    """Open a fresh page; afterwards nothing may have gone wrong in it, and nothing been asked of any other site."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     opened = driver.Tab(lab, context)
     yield opened
     context.close()
     assert opened.offsite == [] and opened.problems == []
+
+
+@pytest.fixture
+def tab(lab, chromium):
+    """A fresh page."""
+    with _tab(lab, chromium) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def shared_tab(lab, chromium):
+    """A page that the tests of one module share."""
+    with _tab(lab, chromium) as opened:
+        yield opened

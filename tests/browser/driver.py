@@ -161,6 +161,11 @@ class Tab:
         """Run every cell; returns when the last one has finished."""
         self.command("notebook:run-all-cells")
 
+    def run(self, n: int) -> None:
+        """Run one cell, counted from 0; returns when it has finished."""
+        self.page.evaluate("(n) => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = n; }", n)
+        self.command("notebook:run-cell")
+
     def theme(self, name: str) -> None:
         """Switch the colours: "JupyterLab Light" or "JupyterLab Dark"."""
         self.command("apputils:change-theme", theme=name)

@@ -314,7 +314,7 @@ HELD = """
   const box = document.body.appendChild(make("section", { class: "dd" }));
   const model = { get: () => state, on: (_, update) => { heard = update; } };
   const button = ({ seq }) => make("button", { onclick: () => window.clicked.push(seq) }, `Snapshot ${seq}`);
-  follow(model, (state) => redraw(box, button(state)));
+  follow(model, box, (state) => redraw(box, button(state)));
   window.next = () => { state = { seq: state.seq + 1 }; heard(); };
 """
 

@@ -1,5 +1,6 @@
 """Rules that hold for every widget."""
 
+import re
 import shutil
 import subprocess
 import time
@@ -83,3 +84,15 @@ def test_scripts_parse_and_put_no_text_in_as_markup(script):
     check = ["node", "--check", "--input-type=module", "-"]
     done = subprocess.run(check, input=whole, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_widget_bears_no_other_widgets_name_and_its_style_reaches_no_other(script):
+    names = {path.stem for path in SCRIPTS} - {"common"}
+    own, style = script.stem, script.with_suffix(".css").read_text()
+    elsewhere = [name for name in names - {own} if re.search(rf"\bdd-{name}\b", script.read_text() + style)]
+    assert elsewhere == []
+    rules = re.findall(r"([^{}@;]+)\{", re.sub(r"@[^{]+\{", "", style))
+    prefix = r"\.dd(\W|$)" if own == "common" else rf"(\.dd)?\.dd-{own}\b"
+    selectors = [one.strip() for rule in rules for one in re.sub(r"\([^()]*\)", "", rule).split(",")]
+    assert len(selectors) > 3 and [one for one in selectors if not re.match(prefix, one)] == []

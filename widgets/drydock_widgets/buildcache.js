@@ -91,7 +91,7 @@ function render({ model, el }) {
         "Take it all back"));
   }
 
-  follow(model, (newer) => {
+  follow(model, root, (newer) => {
     state = newer;
     head.textContent = [state.engine, state.builder && `${state.builder} builder`, state.status].filter(Boolean).join(", ");
     while (rows.length < state.rows.length) {

@@ -105,19 +105,20 @@ function redraw(box, ...children) {
  * Draw now and whenever the kernel sends a newer snapshot; while a button is held down, as soon as it is let go: a button
  * replaced between press and release hears no click.
  * @param {any} model
+ * @param {HTMLElement} root the widget in this view: what happens in others is none of its business
  * @param {(state: any) => void} draw
  */
-function follow(model, draw) {
+function follow(model, root, draw) {
   let waiting = 0;
   const update = () => {
     cancelAnimationFrame(waiting);
-    if (document.querySelector(".dd button:active")) { waiting = requestAnimationFrame(update); return; }
+    if (root.querySelector("button:active")) { waiting = requestAnimationFrame(update); return; }
     const state = model.get("state");
     if (!state || !state.seq) return;
-    const root = /** @type {HTMLElement|null} */ (document.activeElement?.closest(".dd") || null);
+    const inside = root.contains(document.activeElement);
     draw(state);
     const now = document.activeElement;
-    if (root && !(now && root.contains(now) && now.getClientRects().length && !now.matches(":disabled"))) land(root);
+    if (inside && !(now && root.contains(now) && now.getClientRects().length && !now.matches(":disabled"))) land(root);
   };
   model.on("change:state", update);
   update();

@@ -66,7 +66,7 @@ function drawThread(thread, ask) {
 /** @param {{model: any, el: HTMLElement}} context */
 function render({ model, el }) {
   const root = frame(el, "layerstack", "Layers of an image");
-  const stacks = make("div", { class: "dd-stacks" });
+  const stacks = make("div", { class: "dd-images" });
   const views = make("div", { class: "dd-views", role: "group", "aria-label": "Which files" });
   const find = make("input", { type: "search", placeholder: "part of a path", "aria-label": "Find files" });
   const list = make("ul", { class: "dd-files" });
@@ -84,7 +84,7 @@ function render({ model, el }) {
   rove(stacks, "button.dd-layer");
   rove(list, "button");
 
-  follow(model, (state) => {
+  follow(model, root, (state) => {
     root.classList.toggle("dd-two", state.two);
     redraw(stacks, ...state.stacks.map((side, which) => drawStack(side, which, state, ask)));
     if (!stacks.querySelector('[tabindex="0"]')) stacks.querySelector("button")?.setAttribute("tabindex", "0");

@@ -9,19 +9,17 @@ function worded(text) {
 /**
  * The fields of a question, and how to read the answer from them.
  * @param {any} state
- * @param {string} name
- * @param {() => void} changed
  * @returns {{node: HTMLElement, read: () => any}}
  */
-function fields(state, name, changed) {
+function fields(state) {
   if (state.kind === "order") return lines(state);
   if (state.kind === "choice" || state.kind === "several") {
     const type = state.kind === "choice" ? "radio" : "checkbox";
     const given = [state.answer].flat();
-    const inputs = state.choices.map((choice, n) => make("input", {
-      type, name, value: choice, id: `${name}-${n}`, checked: given.includes(choice), onchange: changed }));
+    const inputs = state.choices.map((choice) => make("input", {
+      type, name: "answer", value: choice, checked: given.includes(choice) }));  // a form's radios are a group of its own
     const node = make("div", { class: "dd-choices" }, ...inputs.map((input) =>
-      make("label", { for: input.id, class: "dd-choice" }, input, " ", ...worded(input.value))));
+      make("label", { class: "dd-choice" }, input, " ", ...worded(input.value))));
     return { node, read: () => {
       const chosen = inputs.filter((input) => input.checked).map((input) => input.value);
       return state.kind === "several" ? chosen : chosen[0];
@@ -51,8 +49,6 @@ function lines(state) {
   return { node, read: () => order };
 }
 
-let questions = 0;
-
 /** @param {{model: any, el: HTMLElement}} context */
 function render({ model, el }) {
   const root = frame(el, "question", "Question");
@@ -64,21 +60,19 @@ function render({ model, el }) {
   const said = sentence();
   const why = make("p", { class: "dd-why" });
   root.append(form, said.node, why);
-  const name = `dd-question-${questions += 1}`;
   let given = { read: () => undefined };
   let drawn = "";
-  const changed = () => { send.disabled = false; };
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const answer = given.read();
     if (answer === undefined || answer.length === 0) said.say("Nothing is chosen yet.");
     else model.send({ answer });
   });
-  follow(model, (state) => {
+  follow(model, root, (state) => {
     prompt.replaceChildren(...worded(state.prompt));
     const key = JSON.stringify([state.choices, state.answer, state.kind]);
     if (key !== drawn && !root.contains(document.activeElement) || drawn === "") {
-      const made = fields(state, name, changed);
+      const made = fields(state);
       given = made;
       place.replaceChildren(made.node);
       drawn = key;

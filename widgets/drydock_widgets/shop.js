@@ -168,7 +168,7 @@ function render({ model, el }) {
       + (kinds ? ` What the customers of the ${run.design} came for: ${kinds} went well.` : "") : "";
   }
 
-  follow(model, (newer) => {
+  follow(model, root, (newer) => {
     const last = state === null || slider.value === slider.max || newer.focus !== focus;  // who looks at an earlier moment stays there
     state = newer;
     focus = newer.focus;

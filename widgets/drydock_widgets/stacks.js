@@ -137,7 +137,7 @@ function render({ model, el }) {
     said.say(state.columns.map((column) => told(column, count, memory(), same)).join(" "));
   }
 
-  follow(model, (newer) => {
+  follow(model, root, (newer) => {
     const first = state === null;
     state = newer;
     if (first) {  // afterwards slider and memory are the reader's

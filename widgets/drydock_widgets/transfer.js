@@ -113,7 +113,7 @@ function render({ model, el }) {
     said.say(past ? `After ${seconds(t)}: ${done} of ${shown.length} blobs are on both shelves, ${bytes(sum)} moved.` : state.sentence);
   }
 
-  follow(model, (newer) => {
+  follow(model, root, (newer) => {
     state = newer;
     head.textContent = state.head;
     while (rows.length < state.rows.length) {

@@ -115,7 +115,7 @@ function render({ model, el }) {
     said.say(sentence);
   }
 
-  follow(model, (newer) => {
+  follow(model, root, (newer) => {
     state = newer;
     head.textContent = state.engine ? `read from ${state.engine}` : "";
     title.textContent = state.chosen ? `docker diff ${state.chosen}` : "";

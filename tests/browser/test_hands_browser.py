@@ -16,8 +16,9 @@ from drydock_widgets.question import Question
 from IPython.display import HTML, display
 
 def pair(kind, *more, **named):
-    pair = [Question(kind, f"The {which} {kind}?", *more, id=which, notebook=kind, **named) for which in ("first", "second")]
-    display(*pair, pair[1])  # the second in two views
+    about = dict(notebook=kind, explanation="As `docker` says.", **named)
+    first, second = (Question(kind, f"The {which} {kind}?", *more, id=which, **about) for which in ("first", "second"))
+    display(first, second, second)  # the second in two views
 """
 PAIRS = {
     "choice": 'pair("choice", ["Yes", "No `sir`"])',
@@ -43,16 +44,18 @@ REFERENCES = """() => {
   const names = ['for', 'form', 'list', 'headers', ...'labelledby describedby controls owns details activedescendant'
     .split(' ').map((name) => `aria-${name}`)];
   const roots = [...document.querySelectorAll('.dd, figure')];
-  const ids = [...document.querySelectorAll('[id]')].filter((node) => node.closest('.dd, figure')).map((node) => node.id);
+  const ids = [...document.querySelectorAll('.dd [id], figure [id]')].map((node) => node.id);
   const named = (node) => [...node.attributes].flatMap(({ name, value }) =>
-    names.includes(name) ? value.split(/\\s+/) : [...value.matchAll(/url\\(#([^)]+)\\)|^#(\\S+)$/g)].map((m) => m[1] || m[2]));
+    names.includes(name) ? value.split(/\\s+/)
+      : [...value.matchAll(/url\\(#([^)]+)\\)|^#(\\S+)$/g)].map((found) => found[1] || found[2]));
   const groups = [...document.querySelectorAll('.dd input[type=radio]')].map((one) =>
     [...document.getElementsByName(one.name)].filter((other) => other.form === one.form));
   return { seen: roots.length, radios: groups.length,
     twice: ids.filter((id) => document.querySelectorAll(`[id="${CSS.escape(id)}"]`).length > 1),
     away: roots.flatMap((root) => [...root.querySelectorAll('*')].flatMap(named)
       .filter((id) => !root.querySelector(`[id="${CSS.escape(id)}"]`))),
-    shared: groups.filter((group) => new Set(group.map((one) => one.closest('.dd'))).size > 1).map((group) => group[0].name) };
+    shared: groups.filter((group) => new Set(group.map((one) => one.closest('.dd'))).size > 1)
+      .map(([one]) => one.name) };
 }"""
 
 
@@ -132,6 +135,14 @@ def test_the_words_in_the_second_widget_of_a_kind_are_the_seconds(widget, crowd)
     second.get_by_text(words, exact=True).locator("visible=true").last.click()
     second.locator(place, has_text=told).first.wait_for()
     assert first.inner_text() == before
+
+
+def test_code_in_a_sentence_is_set_as_code_and_no_backtick_is_left(crowd):
+    crowd.page.locator(
+        ".dd-buildcache .dd-sentence code", has_text="app.py"
+    ).first.wait_for()  # edited, by the test above
+    seen = "() => [...document.querySelectorAll('.dd, figure, figure + details')].map((one) => one.textContent)"
+    assert [text for text in crowd.page.evaluate(seen) if "`" in text] == []
 
 
 FILES = sorted([*ROOT.glob("notebooks/*/questions.toml"), *ROOT.glob("exercises/*/questions.toml")])

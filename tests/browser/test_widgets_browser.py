@@ -90,20 +90,20 @@ def test_an_edit_is_tried_without_building(tab):
     tab.run_all()
     box = page.locator(".dd-buildcache")
     box.wait_for()
-    box.get_by_label("Move line 3 up").press("Enter")
+    box.get_by_label("Move step 3 up").press("Enter")
     box.locator(".dd-sentence", has_text="What if (lines moved)").wait_for()
     assert [text.split()[0] for text in texts(box, ".dd-text")] == ["FROM", "RUN", "COPY", "CMD"]
     box.get_by_role("checkbox", name="app.py").check()
-    box.locator(".dd-sentence", has_text="`app.py` edited, lines moved").wait_for()
+    box.locator(".dd-sentence", has_text="app.py edited, lines moved").wait_for()
     tab.shoot(".dd-buildcache", "whatif-light")
     box.get_by_text("Take it all back").click()
     page.wait_for_function("() => document.querySelectorAll('.dd-text')[1].textContent.startsWith('COPY')")
     assert not box.get_by_label("Replay").is_visible()
-    box.get_by_label("Move line 4 up").focus()
+    box.get_by_label("Move step 4 up").focus()
     for _ in range(2):
         page.keyboard.press("Enter")  # drawn again in between or not: the same line goes up
     page.wait_for_function("() => document.querySelectorAll('.dd-text')[1].textContent.startsWith('CMD')")
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Move line 2 down: CMD")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Move step 2 down: CMD")
     narrow(tab, box)
     tab.shoot(".dd-buildcache", "whatif-narrow")
 

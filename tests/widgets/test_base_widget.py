@@ -9,7 +9,7 @@ from pathlib import Path
 import drydock_widgets
 import pytest
 from drydock_widgets.base import Picture, Throttle
-from drydock_widgets.card import MAX_HTML, Mark, drawing, figure, safe
+from drydock_widgets.card import MAX_HTML, Code, Mark, drawing, figure, safe
 
 HERE = Path(drydock_widgets.__file__).parent
 SCRIPTS = sorted(path for path in HERE.glob("*.js"))
@@ -58,6 +58,15 @@ def test_strangers_text_never_becomes_markup_or_control():
     assert "<script" not in html and "\x1b" not in html and "\u202e" not in html
     html.encode()
     assert "<script" not in drawing(nasty, [Mark(nasty, nasty, 1, nasty)])
+
+
+def test_code_in_a_sentence_is_set_as_code_and_in_an_image_as_text_and_code_keeps_its_backticks():
+    rows = [["`a.txt` is new", Code("RUN echo `date`")]]
+    html = figure("`a.txt` changed", "t", [], ["Why", "Instruction"], rows)
+    assert 'alt="a.txt changed"' in html and "<figcaption><code>a.txt</code> changed</figcaption>" in html
+    assert "<td><code>a.txt</code> is new</td><td><code>RUN echo `date`</code></td>" in html
+    drawn = drawing("t", [Mark("", "`a.txt` is new"), Mark("", Code("RUN echo `date`"))])
+    assert ">a.txt is new<" in drawn and ">RUN echo `date`<" in drawn
 
 
 def test_a_still_picture_stays_small_and_says_what_it_left_out():

@@ -26,7 +26,7 @@ function line(act) {
     parts.state.textContent = `${row.glyph} ${row.word}`;
     parts.text.textContent = row.text;
     parts.time.textContent = row.note && row.word === "running" ? row.note : seconds(row.time);
-    parts.why.textContent = row.why || "";
+    write(parts.why, row.why || "");
     parts.foretold.textContent = row.foretold || "";
     parts.foretold.hidden = !row.foretold;
     parts.output.textContent = (row.output || []).join("\n");
@@ -34,8 +34,8 @@ function line(act) {
     moves.hidden = !movable;
     up.disabled = !row.up;
     down.disabled = !row.down;
-    up.setAttribute("aria-label", `Move line ${row.n} up: ${row.text}`);
-    down.setAttribute("aria-label", `Move line ${row.n} down: ${row.text}`);
+    up.setAttribute("aria-label", `Move step ${row.n} up: ${row.text}`);
+    down.setAttribute("aria-label", `Move step ${row.n} down: ${row.text}`);
   } };
 }
 
@@ -72,7 +72,7 @@ function render({ model, el }) {
     state.rows.forEach((row, n) => rows[n].write(past ? rowAt(row, t) : row, state.try));
     if (past) {
       const done = state.rows.filter((row) => t >= (row.at || [])[1]).length;
-      said.say(`After ${seconds(t)}: ${done} of ${state.count} steps done.`);
+      said.say(`After ${seconds(t)}: ${done} of ${counted(state.count, "step")} done.`);
     } else said.say(state.sentence);
   }
 
@@ -112,7 +112,7 @@ function render({ model, el }) {
       moving.asked -= 1;
       if (!moving.asked) moving = null;
     }
-    problem.textContent = state.problem;
+    write(problem, state.problem);
     problem.hidden = !state.problem;
     pages.hidden = state.count <= state.page;
     const turn = (label, first) => make("button", { type: "button", "data-key": label,

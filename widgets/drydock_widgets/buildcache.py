@@ -14,7 +14,7 @@ from drydock.model.dockerfile import Dockerfile, DockerfileError
 from drydock.model.steps import Build, Step
 
 from drydock_widgets.base import Picture, asset
-from drydock_widgets.card import Mark, safe
+from drydock_widgets.card import Code, Mark, safe
 
 PAGE = 60  # rows in the browser at a time
 BUDGET = 20_000  # bytes of a snapshot
@@ -201,12 +201,12 @@ class BuildCache(Picture):
         times = [f"{row['time']:.1f} s" if row.get("time") is not None else "" for row in rows]
         longest = max((row.get("time") or 0 for row in rows), default=0) or 1
         marks = [
-            Mark(f"{row['glyph']} {row['word']}", row["text"], (row.get("time") or 0) / longest, spent)
+            Mark(f"{row['glyph']} {row['word']}", Code(row["text"]), (row.get("time") or 0) / longest, spent)
             for row, spent in zip(rows, times, strict=True)
         ]
         head = ["Step", "State", "Instruction", "Time", "Why", "Foretold"]
         cells = [
-            [row["n"], f"{row['glyph']} {row['word']}", row["text"], spent, row["why"], row.get("foretold", "")]
+            [row["n"], f"{row['glyph']} {row['word']}", Code(row["text"]), spent, row["why"], row.get("foretold", "")]
             for row, spent in zip(rows, times, strict=True)
         ]
         return self.sentence(), "The build, step by step", marks, head, cells

@@ -19,6 +19,29 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
+/**
+ * A sentence of the course: what stands between two backticks is set as code, as in the notebook around it.
+ * @param {string} text
+ * @returns {(string|HTMLElement)[]}
+ */
+function worded(text) {
+  return text.split(/`([^`]+)`/).map((part, n) => (n % 2 ? make("code", { class: "dd-code" }, part) : part));
+}
+
+/**
+ * Write a sentence into an element.
+ * @param {HTMLElement} node
+ * @param {string} text
+ */
+function write(node, text) { node.replaceChildren(...worded(text)); }
+
+/**
+ * A number of things in words, as drydock.model.layer counts them.
+ * @param {number} number
+ * @param {string} noun
+ */
+function counted(number, noun) { return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`; }
+
 /** @param {number|null} s */
 function seconds(s) { return s === null || s === undefined ? "" : `${s.toFixed(1)} s`; }
 
@@ -47,8 +70,8 @@ function frame(el, name, label) {
  */
 function sentence() {
   const node = make("p", { class: "dd-sentence", "aria-live": "polite" });
-  let last = -Infinity, timer = 0, next = "";
-  const show = () => { timer = 0; last = Date.now(); if (node.textContent !== next) node.textContent = next; };
+  let last = -Infinity, timer = 0, next = "", shown = "";
+  const show = () => { timer = 0; last = Date.now(); if (shown !== next) write(node, shown = next); };
   return { node, say: (text) => {
     next = text;
     if (timer) return;

@@ -12,7 +12,7 @@ from drydock.model.image import Image
 from drydock.model.layer import counted, human
 
 from drydock_widgets.base import Picture, Shown, asset
-from drydock_widgets.card import Mark, safe
+from drydock_widgets.card import Code, Mark, safe
 
 PAGE = 40  # rows of the file list in the browser at a time
 MAX_ROWS = 60  # rows of history; more than 127 layers no Docker stores
@@ -216,8 +216,8 @@ class LayerStack(Picture):
                 has = bar["layer"] is not None
                 state = f"layer {bar['layer']}" if has else "config"
                 note = f"{bar['size']}{' shared' if bar['shared'] else ''}" if has else "no files"
-                marks.append(Mark(state, bar["text"], bar.get("width", 0), note, bool(bar.get("hidden"))))
-                cells.append([name, state, bar["text"], note, bar.get("hidden", ""), bar.get("id", "")])
+                marks.append(Mark(state, Code(bar["text"]), bar.get("width", 0), note, bool(bar.get("hidden"))))
+                cells.append([name, state, Code(bar["text"]), note, bar.get("hidden", ""), bar.get("id", "")])
         head = ["Image", "Layer", "Instruction", "Size", "Hidden by later layers", "Diff ID"]
         return self.sentence(), "The stack of layers, base at the bottom", marks, head, cells
 

@@ -1,12 +1,4 @@
 /**
- * A course author's text: what stands between two backticks is set as code, as in the notebook around it.
- * @param {string} text
- */
-function worded(text) {
-  return text.split(/`([^`]+)`/).map((part, n) => (n % 2 ? make("code", { class: "dd-code" }, part) : part));
-}
-
-/**
  * The fields of a question, and how to read the answer from them.
  * @param {any} state
  * @returns {{node: HTMLElement, read: () => any}}
@@ -69,7 +61,7 @@ function render({ model, el }) {
     else model.send({ answer });
   });
   follow(model, root, (state) => {
-    prompt.replaceChildren(...worded(state.prompt));
+    write(prompt, state.prompt);
     const key = JSON.stringify([state.choices, state.answer, state.kind]);
     if (key !== drawn && !root.contains(document.activeElement) || drawn === "") {
       const made = fields(state);
@@ -82,7 +74,7 @@ function render({ model, el }) {
     send.textContent = state.answer === null ? "That is my guess" : "Change my guess";
     root.dataset.outcome = state.revealed && state.answer !== null ? (state.right ? "right" : "wrong") : "open";
     said.say(state.sentence);
-    why.replaceChildren(...worded(state.why || ""));
+    write(why, state.why || "");
   });
 }
 

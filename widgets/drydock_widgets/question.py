@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drydock import record
+from drydock.model.prose import as_text
 
 from drydock_widgets.base import Picture, asset
 from drydock_widgets.card import Mark, safe
@@ -176,9 +177,9 @@ class Question(Picture):
 
     def picture(self) -> str:
         """Return the question as text, with the truth where it is known."""
-        lines = [safe(self.prompt, 1000), *(f"  ( ) {safe(choice)}" for choice in self.choices)]
+        lines = [safe(self.prompt, 1000), *(f"  ( ) {choice}" for choice in map(safe, self.choices))]
         if self._answer is not None:
             lines.append(f"You said: {self._shown(self._answer)}")
         if self.truth is not None:
             lines += [f"It is: {self._shown(self.truth)}", *([self.explanation] if self.explanation else [])]
-        return "\n".join(lines)
+        return as_text("\n".join(lines))

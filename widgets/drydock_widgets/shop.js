@@ -161,7 +161,7 @@ function render({ model, el }) {
       run.windows.length ? make("p", { class: "dd-slice" }, told(sliceAt(run.windows, t))) : null)));
     if (!columns.querySelector('[tabindex="0"]')) columns.querySelector("button")?.setAttribute("tabindex", "0");
     const happened = state.runs.flatMap((run) => run.events.map(([at, , text]) => ({ at, text, design: run.design }))).filter((e) => e.at <= t + 1e-6);
-    redraw(events, ...happened.sort((a, b) => a.at - b.at).map((e) => make("li", {}, make("span", { class: "dd-code" }, e.at < 0 ? "before " : `${e.at.toFixed(1)} s `), `${e.design}: ${e.text}`)));
+    redraw(events, ...happened.sort((a, b) => a.at - b.at).map((e) => make("li", {}, make("span", { class: "dd-code" }, e.at < 0 ? "before " : `${e.at.toFixed(1)} s `), `${e.design}: `, ...worded(e.text))));
     const [run, part] = state.runs.flatMap((one) => one.parts.map((p) => [one, p])).find(([one, p]) => `${one.design} ${p.name}` === chosen) || [];
     const kinds = run ? run.kinds.map(([kind, sent, ok]) => `${kind} ${ok} of ${sent}`).join(", ") : "";
     detail.textContent = part ? `${part.name} of the ${run.design}: ${part.spans.map(([at, , how, what]) => `since ${at.toFixed(1)} s ${how}${what ? ` (${what})` : ""}`).join("; ")}.`

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from drydock.model.layer import human
+from drydock.model.layer import counted, human
 from drydock.model.shop import SLICE, Comparison, Part, Run, Window
 
 from drydock_widgets.base import Picture, asset
@@ -171,7 +171,7 @@ def _told(part: Part) -> str:
     """Return what there is to say of a part besides its name and state."""
     said = [f"version {part.version}"] if part.version != "1.0" else []
     said += [part.stack] if part.stack != "tornado" else []
-    said += [f"{part.replicas} replicas"] if part.replicas > 1 else []
+    said += [counted(part.replicas, "replica")] if part.replicas > 1 else []
     said += [part.fault] if part.fault else []
     said += [human(part.memory)] if part.memory else []
     return ", ".join([*said, *([f"up in {part.started:.2f} s"] if part.started is not None else [])])
@@ -179,7 +179,7 @@ def _told(part: Part) -> str:
 
 def _up(run: Run) -> str:
     count = sum(part.replicas for part in run.parts if part.state == "running")
-    said = f"{run.design}: {count} process{'es' * (count != 1)}"
+    said = f"{run.design}: {counted(count, 'process', 'processes')}"
     said += f", open after {run.started:.2f} s" if run.started is not None else ""
     return said + (f", {human(run.memory)} of memory." if run.memory else ".")
 

@@ -65,7 +65,7 @@ function drawStratum(stratum, count, same, path) {
   return make("li", { class: "dd-stratum", "data-times": times > 1 ? "many" : "one", "data-name": stratum.name,
     "data-path": path ? String(stratum.passed) : null },
   make("span", { class: "dd-line" }, make("span", {}, make("b", {}, stratum.name), path && stratum.passed ? " ↓" : ""), make("span", { class: "dd-times" }, `× ${times}`)),
-  make("span", { class: "dd-line" }, make("span", {}, stratum.what), make("span", {}, stratum.size)),
+  make("span", { class: "dd-line" }, make("span", {}, ...worded(stratum.what)), make("span", {}, stratum.size)),
   stratum.width ? make("span", { class: "dd-track" }, bar) : null);
 }
 
@@ -89,7 +89,7 @@ function drawMeasure(label, key, columns, values, write, scale, note) {
       return make("div", { class: "dd-figure" },
         make("span", { class: "dd-line" }, make("span", {}, column.title), make("span", {}, value === null ? "not measured" : `${over ? "! more than there is: " : ""}${write(value)}`)),
         make("span", { class: "dd-track" }, value === null ? null : bar),
-        figure ? make("span", { class: "dd-known dd-soft" }, `${figure.glyph} ${figure.known}: ${figure.source}`) : null);
+        figure ? make("span", { class: "dd-known dd-soft" }, `${figure.glyph} ${figure.known}: `, ...worded(figure.source)) : null);
     }));
 }
 
@@ -122,7 +122,7 @@ function render({ model, el }) {
     redraw(columns, ...state.columns.map((column) => make("section", { class: "dd-column", "aria-label": column.title },
       make("p", { class: "dd-name" }, `${count} ${count === 1 ? column.title.slice(0, -1) : column.title}`),
       make("ol", {}, ...column.strata.map((one) => drawStratum(one, count, same, path))))));
-    way.textContent = path ? state.columns.map((column) => `${column.kind === "vm" ? "VM" : "Container"}: ${column.path} (${column.kernels} ${column.kernels === 1 ? "kernel" : "kernels"})`).join(". ") : "";
+    way.textContent = path ? state.columns.map((column) => `${column.kind === "vm" ? "VM" : "Container"}: ${column.path} (${counted(column.kernels, "kernel")})`).join(". ") : "";
     const all = state.columns.map((column) => totals(column, count, same));
     const largest = (key) => Math.max(1e-9, ...all.map((one) => one[key] || 0));
     redraw(measures,
@@ -133,7 +133,7 @@ function render({ model, el }) {
     redraw(answers, ...(need ? [...state.columns.map((column) => {
       const answer = gives(need, column, count, memory());
       return make("p", { class: "dd-answer", "data-answer": String(answer) }, make("span", { class: "dd-state" }, ANSWERS.get(answer)), ` ${column.kind === "vm" ? "virtual machine" : "container"}`);
-    }), make("p", {}, need.why)] : []));
+    }), make("p", {}, ...worded(need.why))] : []));
     said.say(state.columns.map((column) => told(column, count, memory(), same)).join(" "));
   }
 

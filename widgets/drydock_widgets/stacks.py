@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from drydock.model.layer import human
+from drydock.model.prose import as_text
 from drydock.model.stacks import GLYPHS, LAPTOP, NAMES, NEEDS, Figure, Stack, answer
 
 from drydock_widgets.base import Picture, asset
@@ -112,4 +113,4 @@ class Stacks(Picture):
         for need in NEEDS:
             vm, container = (WORDS[answer(need, one, self.count, self.memory)] for one in self.stacks)
             rows.append(f"{need.ask}?  VM: {vm}, container: {container}. {need.why}")
-        return "\n".join(rows)
+        return as_text("\n".join(rows))

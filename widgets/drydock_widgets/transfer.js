@@ -57,7 +57,7 @@ function line(pick) {
     const arrow = MOVING.includes(row.state) || ["sent", "received"].includes(row.state) ? (way === "push" ? " →" : " ←") : "";
     state.textContent = `${glyphs[row.state]} ${row.state}${arrow}`;
     amount.textContent = `${row.estimated ? "~" : ""}${bytes(row.moved)} of ${bytes(row.size)}`;
-    note.textContent = row.note;
+    write(note, row.note);
     note.hidden = !row.note;
   } };
 }
@@ -108,9 +108,9 @@ function render({ model, el }) {
     size.write(state.size || 0, state.size, `${bytes(state.size)} in the registry, compressed`);
     moved.write(sum, state.size, `${state.estimated && !past ? "~" : ""}${bytes(sum)}`);
     const chosen = state.rows.find((row) => row.n === picked);
-    detail.textContent = chosen ? `${chosen.digest} (${chosen.kind}): ${chosen.why}` : state.count ? "Choose a blob to read why." : "";
+    write(detail, chosen ? `${chosen.digest} (${chosen.kind}): ${chosen.why}` : state.count ? "Choose a blob to read why." : "");
     const done = shown.filter((row) => ARRIVED.includes(row.state)).length;
-    said.say(past ? `After ${seconds(t)}: ${done} of ${shown.length} blobs are on both shelves, ${bytes(sum)} moved.` : state.sentence);
+    said.say(past ? `After ${seconds(t)}: ${done} of ${counted(shown.length, "blob")} ${done === 1 ? "is" : "are"} on both shelves, ${bytes(sum)} moved.` : state.sentence);
   }
 
   follow(model, root, (newer) => {
@@ -124,7 +124,7 @@ function render({ model, el }) {
     }
     rows.splice(state.rows.length).forEach((row) => row.node.remove());
     for (const node of [shelves, size.node, moved.node]) node.hidden = !state.count;
-    problem.textContent = state.problem;
+    write(problem, state.problem);
     problem.hidden = !state.problem;
     replay.hidden = state.end === null;
     slider.max = String(Math.max(0.001, state.end || 0));

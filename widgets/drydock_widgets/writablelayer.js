@@ -124,7 +124,7 @@ function render({ model, el }) {
     const bars = state.image.layers.map((layer) => drawLayer(layer, state.detail)).reverse();
     if (state.image.cut) bars.push(make("li", { class: "dd-soft" }, `and ${state.image.cut} more below`));
     redraw(layers, ...bars);
-    detail.textContent = state.detail ? `/${state.detail.path}: ${state.detail.why}` : "";
+    detail.replaceChildren(...(state.detail ? [`/${state.detail.path}: `, ...worded(state.detail.why)] : []));
     redraw(boxPages, ...turner("containers", [state.first, state.page, state.count], (first) => ask({ page: first })));
     redraw(pages, ...turner("changes", [state.from, state.rowsPage, state.rowsCount], (first) => ask({ rows: first })));
     replay.hidden = state.moments.length < 2;

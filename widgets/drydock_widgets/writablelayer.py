@@ -10,10 +10,11 @@ from typing import Any
 
 from drydock.model.change import LETTERS, Change, Writable
 from drydock.model.image import Image
-from drydock.model.layer import human
+from drydock.model.layer import counted, human
+from drydock.model.prose import as_text
 
 from drydock_widgets.base import Picture, Shown, asset
-from drydock_widgets.card import Mark, safe
+from drydock_widgets.card import Code, Mark, safe
 from drydock_widgets.layerstack import fingerprint
 
 PAGE = 20  # containers in the browser at a time
@@ -196,13 +197,17 @@ class WritableLayer(Picture):
         marks, cells, shown = [], [], list(self.containers.values())
         for one in shown:
             size = human(one.size) if one.there else f"{human(one.size)} gone"
-            marks.append(Mark(one.state, one.name, max(0.004, self._width(one.size)), size, dashed=True))
-            cells += [[one.name, LETTERS[c.kind], f"/{c.path}", human(c.size), c.why()] for c in one.changes]
+            marks.append(Mark(one.state, Code(one.name), max(0.004, self._width(one.size)), size, dashed=True))
+            cells += [[one.name, LETTERS[c.kind], Code(f"/{c.path}"), human(c.size), c.why()] for c in one.changes]
         if len(marks) > STILL:
-            marks[STILL:] = [Mark("", f"and {len(marks) - STILL} more containers, {human(self.size)} in all")]
+            marks[STILL:] = [
+                Mark("", f"and {counted(len(marks) - STILL, 'more container')}, {human(self.size)} in all")
+            ]
         layers = self._layers(120)
-        marks += [Mark(f"layer {r['layer']}", r["text"], r["width"], r["size"]) for r in reversed(layers[-12:])]
-        cells += [["(image)", "", r["text"], r["size"], f"layer {r['layer']}, read only"] for r in reversed(layers)]
+        marks += [Mark(f"layer {r['layer']}", Code(r["text"]), r["width"], r["size"]) for r in reversed(layers[-12:])]
+        cells += [
+            ["(image)", "", Code(r["text"]), r["size"], f"layer {r['layer']}, read only"] for r in reversed(layers)
+        ]
         title = "Thin writable layers, dashed, on top of layers that are only read"
         return self.sentence(), title, marks, ["Container", "", "Path", "Size", "What it cost"], cells
 
@@ -210,8 +215,8 @@ class WritableLayer(Picture):
         """Return the containers as text, and the image below them."""
         shown = [one.picture() for one in list(self.containers.values())[:PAGE]]
         left = len(self.containers) - len(shown)
-        more = [f"and {left} more containers"] if left > 0 else []
-        return "\n".join([self.sentence(), *shown, *more, *([self.image.picture()] if self.image else [])])
+        more = [f"and {counted(left, 'more container')}"] if left > 0 else []
+        return "\n".join([as_text(self.sentence()), *shown, *more, *([self.image.picture()] if self.image else [])])
 
 
 def _spans(states: list[Writable | None]) -> list[Row]:

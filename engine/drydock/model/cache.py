@@ -12,6 +12,8 @@ from hashlib import sha256
 
 from drydock.model.context import Context, ContextFile, classic_hash, content_key
 from drydock.model.dockerfile import Dockerfile, parse
+from drydock.model.layer import counted
+from drydock.model.prose import as_text
 from drydock.model.resolve import SCRATCH, Base, Resolved, bases, resolve
 
 HIT, MISS, DEPENDS = "HIT", "MISS", "DEPENDS"
@@ -130,13 +132,21 @@ class Plan:
         verdicts = [p.verdict for p in self.predictions]
         again, kept = verdicts.count(MISS), verdicts.count(HIT)
         unsure = f", {verdicts.count(DEPENDS)} cannot be known before" if DEPENDS in verdicts else ""
-        return f"{again} of {len(verdicts)} steps will run, {kept} will come from the cache{unsure}."
+        return f"{again} of {counted(len(verdicts), 'step')} will run, {kept} will come from the cache{unsure}."
 
     def picture(self) -> str:
-        """Return a drawing in text: verdict and reason of every instruction."""
+        """Return a drawing in text: verdict and reason of every step, with the number that a build gives it.
+
+        >>> print(Plan(parse("# no step\\nFROM scratch\\nCMD a"), Context()).picture())
+        classic builder: 1 of 2 steps will run, 1 will come from the cache.
+        = HIT       1  FROM scratch
+                      scratch is empty
+        + MISS      2  CMD a
+                      this has not been built here before
+        """
         rows = [f"{self.builder} builder: {self.sentence()}"]
-        for i, p in zip(self.dockerfile.instructions, self.predictions, strict=True):
-            rows.append(f"{GLYPHS[p.verdict]} {p.verdict:<7} {i.lines[0]:>3}  {i.text}\n{'':>14}{p.why}")
+        for number, (i, p) in enumerate(zip(self.dockerfile.instructions, self.predictions, strict=True), 1):
+            rows.append(f"{GLYPHS[p.verdict]} {p.verdict:<7} {number:>3}  {i.text}\n{'':>14}{as_text(p.why)}")
         return "\n".join(rows)
 
 
@@ -186,7 +196,8 @@ def _changes(old: tuple[tuple[str, int, int, str], ...], new: tuple[ContextFile,
         if size is None:
             found.append(f"`{file.path}` is new")
         elif sha != file.sha256:
-            found.append(f"`{file.path}` changed ({size} -> {file.size} bytes)")
+            sizes = f" ({size:,} -> {counted(file.size, 'byte')})" if size != file.size else ""
+            found.append(f"`{file.path}` changed{sizes}")
         elif mode != file.mode:
             found.append(f"the mode of `{file.path}` changed ({mode:o} -> {file.mode:o})")
     found += [f"`{path}` is gone" for path in was]

@@ -13,6 +13,8 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Protocol
 
+from drydock.model.layer import counted
+
 TYPEFLAG = {"file": "0", "hardlink": "1", "directory": "5", "symlink": "2", "fifo": "6"}
 
 
@@ -66,7 +68,7 @@ class Context:
         >>> print(Context((regular("a/b", b"hello"),)).picture())
         a/b  5 bytes
         """
-        return "\n".join(f"{f.path}  {f.size} bytes" for f in self.files if f.kind == "file") or "no file"
+        return "\n".join(f"{f.path}  {counted(f.size, 'byte')}" for f in self.files if f.kind == "file") or "no file"
 
 
 def start_tarsum(

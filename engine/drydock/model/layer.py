@@ -22,13 +22,14 @@ def human(size: int) -> str:
     return f"{value:.3g}{units[0]}"
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: float, noun: str, plural: str = "") -> str:
     """Return a number of things in words.
 
-    >>> counted(1, "layer"), counted(0, "layer")
-    ('1 layer', '0 layers')
+    >>> counted(1, "layer"), counted(0, "layer"), counted(1.5, "point"), counted(2, "process", "processes")
+    ('1 layer', '0 layers', '1.5 points', '2 processes')
     """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    figure = f"{number:,}" if isinstance(number, int) else f"{number:g}"
+    return f"{figure} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def shown(text: str) -> str:

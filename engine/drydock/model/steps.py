@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from drydock.model.cache import Plan, Prediction
 from drydock.model.dockerfile import FILE_CHANGING, Dockerfile, Instruction
+from drydock.model.layer import counted
 
 GLYPHS = {
     "waiting": ".",
@@ -76,18 +77,18 @@ class Build:
         """Return the build in one sentence."""
         ran, cached = self.count("ran", "failed"), self.count("cached")
         if self.state == "planned":
-            return f"{len(self.steps)} steps, not built yet."
+            return f"{counted(len(self.steps), 'step')}, not built yet."
         took = f" in {self.seconds:.1f} s" if self.seconds is not None else ""
         end = {"failed": " Then it failed.", "cancelled": " Then it was cancelled."}.get(self.state, "")
         verb = "so far" if self.state == "running" else "ran" + took
-        return f"{ran} of {len(self.steps)} steps {verb}, {cached} came from the cache.{end}"
+        return f"{ran} of {counted(len(self.steps), 'step')} {verb}, {cached} came from the cache.{end}"
 
     def picture(self) -> str:
         """Return a drawing in text: a line per step, a sentence on top.
 
         >>> step = Step(1, "FROM scratch", 0, 0, (1, 1), "cached")
         >>> print(Build("classic", "Docker 20.10", (step,), state="done").picture())
-        Docker 20.10, classic builder: 0 of 1 steps ran, 1 came from the cache.
+        Docker 20.10, classic builder: 0 of 1 step ran, 1 came from the cache.
         = cached             1  FROM scratch
         """
         head = f"{self.engine}, {self.builder} builder: {self.sentence()}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from drydock.model.layer import human, shown
+from drydock.model.layer import counted, human, shown
 
 GLYPHS = {
     "waiting": ".",
@@ -133,7 +133,11 @@ class Transfer:
 
     def _saved(self) -> str:
         there, mounted = self.count("exists"), self.count("mounted")
-        said = [f"{there} of {len(self.parts)} parts {'was' if there == 1 else 'were'} there already"] if there else []
+        said = (
+            [f"{there} of {counted(len(self.parts), 'part')} {'was' if there == 1 else 'were'} there already"]
+            if there
+            else []
+        )
         said += [f"{mounted} came from another repository of the registry"] if mounted else []
         return "".join(f"; {one}" for one in said)
 
@@ -141,7 +145,7 @@ class Transfer:
         """Return a drawing in text: a sentence on top, a line per blob; ~ marks what is estimated.
 
         >>> print(Transfer("push", "app:1", "Docker 20.10", (Blob("6deb6191d196", state="exists", size=9),)).picture())
-        push of app:1, Docker 20.10: 0B of 9B sent so far; 1 of 1 parts was there already.
+        push of app:1, Docker 20.10: 0B of 9B sent so far; 1 of 1 part was there already.
         = exists         0B of 9B              layer     6deb6191d196
         """
         head = f"{self.direction} of {self.name}, {self.engine}: {self.sentence()}"

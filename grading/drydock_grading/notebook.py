@@ -8,7 +8,6 @@ from typing import Any
 
 from drydock.lessons.remark import Remark
 from drydock.record import answers
-from IPython.display import display
 
 from drydock_grading import artifact, bases, reading
 from drydock_grading.assignments import ASSIGNMENTS, find
@@ -66,15 +65,13 @@ def pack(
 
 
 def check(id: str, *, folder: str | Path = ".") -> Score:
-    """Show what a check says of the artifact beside the notebook, and return its points.
+    """Return the points for the artifact beside the notebook; a cell that ends with it shows the verdict.
 
     At grading the same check runs on the same files in the grader's own process; what is shown here counts for nothing.
     Raises: UnknownCheck.
     """
     assignment, one = find(id)
-    result = run(one, Case(reading.read(folder), assignment, answers.learner(), bases.load()))
-    display(result)
-    return Score(result)
+    return Score(run(one, Case(reading.read(folder), assignment, answers.learner(), bases.load())))
 
 
 def _known(assignment: str) -> None:

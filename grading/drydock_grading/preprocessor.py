@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
 from drydock.model.reference import InvalidReference, Reference
@@ -18,7 +17,7 @@ from drydock_grading.checks.case import Case, run
 from drydock_grading.execution import is_test
 from drydock_grading.result import CheckResult, none
 
-WITHHELD = "A hidden check: {points:g} of {most:g} points."
+WITHHELD = "A hidden check: {earned}"
 NOT_SAID = "A hidden test did not pass."
 
 
@@ -77,13 +76,13 @@ class ArtifactCheck(NbGraderPreprocessor):
 
 
 def _outputs(cell: NotebookNode, case: Case | None, count: int) -> list[NotebookNode]:
-    """Return the verdicts of a cell, and then the points as the value that nbgrader takes."""
+    """Return a cell's value: its verdicts to read, and its points as the text that nbgrader takes."""
     judged = [(call, _verdict(call, case)) for call in calls(cell.source)]
     earned, most = sum(r.points for _, r in judged), sum(r.max for _, r in judged)
     worth = float(cell.metadata.nbgrader["points"])
     score = round(worth * earned / most, 6) if most else 0.0
-    outputs = [v4.new_output("display_data", data=_told(call, result)) for call, result in judged]
-    return [*outputs, v4.new_output("execute_result", data={"text/plain": f"{score:g}"}, execution_count=count)]
+    data = {"text/plain": f"{score:g}", "text/html": "".join(_told(call, result) for call, result in judged)}
+    return [v4.new_output("execute_result", data=data, execution_count=count)]
 
 
 def _verdict(call: Call, case: Case | None) -> CheckResult:
@@ -96,12 +95,9 @@ def _verdict(call: Call, case: Case | None) -> CheckResult:
     return run(check, case)
 
 
-def _told(call: Call, result: CheckResult) -> dict[str, str]:
-    """Return what a student may read of a verdict: of a hidden one the points alone."""
-    if not call.hidden:
-        return {"text/plain": result.picture(), "text/html": result.html()}
-    text = WITHHELD.format(points=result.points, most=result.max)
-    return {"text/plain": text, "text/html": f"<div>{escape(text)}</div>"}
+def _told(call: Call, result: CheckResult) -> str:
+    """Return what a student may read of a verdict, as HTML: of a hidden one the points alone."""
+    return f"<div>{WITHHELD.format(earned=result.earned)}</div>" if call.hidden else result.html()
 
 
 class HideHidden(NbGraderPreprocessor):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 
-from drydock.model.layer import shown
+from drydock.model.layer import counted, shown
+from drydock.model.prose import as_html, as_text
 
 LONGEST = 400  # characters of a reason: names in it come from a submission
 MARKS = {"full": ("✓", "right"), "part": ("◐", "partly right"), "none": ("✗", "not yet")}
@@ -39,8 +39,17 @@ class CheckResult:
           Hint: What should start?
         """
         sign, word = self.mark
-        rows = [f"{sign} {word}: {self.points:g} of {self.max:g} points. {shown(self.reason)}"]
-        return "\n".join(rows + [f"  Hint: {shown(self.hint)}"] * bool(self.hint))
+        rows = [f"{sign} {word}: {self.earned} {as_text(shown(self.reason))}"]
+        return "\n".join(rows + [f"  Hint: {as_text(shown(self.hint))}"] * bool(self.hint))
+
+    @property
+    def earned(self) -> str:
+        """Return the points in words.
+
+        >>> CheckResult(1, 1, True, "").earned
+        '1 of 1 point.'
+        """
+        return f"{self.points:g} of {counted(self.max, 'point')}."
 
     def __repr__(self) -> str:
         return self.picture()
@@ -51,13 +60,17 @@ class CheckResult:
     def html(self) -> str:
         """Return the verdict as HTML: all that comes from outside is escaped."""
         sign, word = self.mark
-        head = f"<b><span aria-hidden='true'>{sign}</span> {word}</b>: {self.points:g} of {self.max:g} points."
-        hint = f"<br>Hint: {escape(shown(self.hint))}" if self.hint else ""
-        return f"<div role='status'>{head} {escape(shown(self.reason))}{hint}</div>"
+        head = f"<b><span aria-hidden='true'>{sign}</span> {word}</b>: {self.earned}"
+        hint = f"<br>Hint: {as_html(shown(self.hint))}" if self.hint else ""
+        return f"<div role='status'>{head} {as_html(shown(self.reason))}{hint}</div>"
 
 
 class Score(float):
-    """A check's points, which nbgrader reads as partial credit, with the whole verdict in `.result`."""
+    """A check's points, with the whole verdict in `.result`.
+
+    A notebook shows the verdict. nbgrader reads the points from the same output: it takes the text of a cell's value as
+    partial credit where that is a number (nbgrader.utils.determine_grade), and all the points where it is none.
+    """
 
     result: CheckResult
 
@@ -71,6 +84,12 @@ class Score(float):
         score = super().__new__(cls, result.points)
         score.result = result
         return score
+
+    def __str__(self) -> str:
+        return self.result.picture()
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self.result.html()}
 
 
 def full(most: float, reason: str) -> CheckResult:

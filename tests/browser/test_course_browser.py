@@ -1,6 +1,7 @@
 """The course in a browser: a student does an exercise and validates it, an instructor grades it in the formgrader."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -65,7 +66,13 @@ def does_the_exercise(tab):
         "() => [...window.jupyterapp.shell.currentWidget.content.model.cells]"
         ".filter(c => c.id.startsWith('test-')).map(c => JSON.stringify(c.toJSON().outputs))"
     )
-    assert len(said) == 10 and [one for one in said if "✓ right" not in one] == []
+    assert len(said) == 10 and [one for one in said if "✓</span> right" not in one] == []
+    shown = "() => [...document.querySelectorAll('.jp-OutputArea-output')].map(n => n.innerText.trim())"
+    told = tab.page.evaluate(shown)
+    assert [
+        one for one in told if re.fullmatch(r"[\d.]+", one)
+    ] == []  # the points stand in the verdict, and only there
+    assert len([one for one in told if one.startswith("✓ right: ")]) >= 10
     tab.shoot(".jp-Notebook", "exercise")
 
 

@@ -21,6 +21,7 @@ import marks
 import pytest
 import submissions
 from drydock.lessons import bases
+from drydock.model.prose import as_text
 from drydock.registry.server import process
 
 pytestmark = pytest.mark.slow
@@ -233,7 +234,7 @@ def test_each_mistake_has_its_own_reason_in_the_feedback(name, course, graded, t
         if row["student"] in graded[name].handed_in:
             said = feedback(course, row["student"], FOLDERS[name])
         else:
-            said = " ".join(reason for _, reason in judged(graded, name, row["student"]).values())
+            said = as_text(" ".join(reason for _, reason in judged(graded, name, row["student"]).values()))
         if row["reason"] not in said:
             missing[row["student"]] = row["reason"]
     assert missing == {}

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,10 @@ from pathlib import Path
 import pytest
 from drydock_grading import bases
 from drydock_grading.artifact import ARCHIVE
+from drydock_grading.result import CheckResult, Score
+from IPython.core.formatters import DisplayFormatter
 from nbformat import v4
+from nbgrader.utils import determine_grade
 from thin import COURSE, GOOD1, ROOT, answered
 
 pytestmark = pytest.mark.slow
@@ -280,6 +284,23 @@ def test_feedback_gives_the_reason_and_never_what_hidden_checks_say(course):
         assert "is not yours" not in page and "ex1.nonce" not in page and "HIDDEN TESTS" not in page
         assert "SECRET TEST" not in page and "The code in it is yours" not in page
     assert "There is no artifact.oci.tar beside the notebook" in feedback(course, "no_artifact")
+
+
+def test_a_verdict_is_shown_once_and_its_points_are_no_line_of_their_own(course):
+    page = feedback(course, "good")
+    assert page.count("A container starts with cat Answer.txt") == 1
+    folder = course.root / "grading" / "autograded" / "good" / NAME
+    base = cell(json.loads((folder / f"{BOOK}.ipynb").read_text()), "base")
+    assert [output["data"]["text/plain"] for output in base["outputs"]] == ["2"]
+    assert "2 of 2 points." in page and not re.search(r"<pre>\s*[\d.]+\s*</pre>", page)
+
+
+def test_a_checks_value_shows_its_verdict_and_is_partial_credit_to_nbgrader():
+    data, _ = DisplayFormatter().format(Score(CheckResult(1.5, 2, False, "`CMD` is nearly right")))
+    assert data["text/html"].endswith("1.5 of 2 points. <code>CMD</code> is nearly right</div>")
+    output = v4.new_output("execute_result", data=data)
+    graded = v4.new_code_cell('check("ex1.base")', metadata={"nbgrader": mark("base", "test", 2)}, outputs=[output])
+    assert determine_grade(graded) == (1.5, 2)
 
 
 def test_cells_that_do_are_not_executed_and_keep_their_text(course):

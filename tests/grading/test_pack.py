@@ -200,7 +200,7 @@ def test_the_notebooks_calls_know_the_learner_and_the_check(engine, tmp_path, mo
     notebook.pack("ex1", NAME, folder=tmp_path, client=client)
     score = notebook.check("ex1.course", folder=tmp_path)
     assert score == score.result.points == 0 and "not the file you were given" in score.result.reason
-    assert "not yet: 0 of 2 points" in capsys.readouterr().out
+    assert "not yet: 0 of 2 points" in str(score)
 
 
 def test_an_instructor_accepts_a_base_by_a_command(engine, embedded, tmp_path, monkeypatch, capsys):

@@ -93,7 +93,6 @@ def answer(box, fields, answer):
     else:
         box.locator("input").fill(str(answer))
     box.get_by_text("That is my guess").click()
-    box.locator(".dd-sentence", has_text="You said").wait_for()
 
 
 GIVEN = {
@@ -123,6 +122,7 @@ def test_the_words_of_the_second_question_answer_the_second_and_both_its_views_s
         view.locator(".dd-sentence", has_text=f"You said: {SAID[kind]}").wait_for()
     assert "You said" not in first.inner_text()
     answer(first, {"kind": kind}, GIVEN[kind])
+    first.locator(".dd-sentence", has_text="You said").wait_for()
     checked = {"choice": 1, "several": 2}.get(kind, 0)
     assert [view.locator("input:checked").count() for view in (first, second, again)] == [checked] * 3
 
@@ -169,6 +169,7 @@ def test_every_question_of_the_course_is_answered_by_its_words_and_revealed(tab,
         right = fields.get("truth", {"choice": fields.get("choices", [""])[-1], "number": 7}.get(fields["kind"]))
         answer(boxes.nth(n), fields, right)
         given[notebook, id] = right
+    boxes.locator(".dd-sentence", has_text="You said").nth(len(asked) - 1).wait_for()
     tab.run(1 + len(cells))
     tab.page.wait_for_function(
         "(n) => document.querySelectorAll('.dd-question[data-outcome=right]').length === n", arg=len(asked)

@@ -133,11 +133,8 @@ class Transfer:
 
     def _saved(self) -> str:
         there, mounted = self.count("exists"), self.count("mounted")
-        said = (
-            [f"{there} of {counted(len(self.parts), 'part')} {'was' if there == 1 else 'were'} there already"]
-            if there
-            else []
-        )
+        parts, verb = counted(len(self.parts), "part"), "was" if there == 1 else "were"
+        said = [f"{there} of {parts} {verb} there already"] if there else []
         said += [f"{mounted} came from another repository of the registry"] if mounted else []
         return "".join(f"; {one}" for one in said)
 

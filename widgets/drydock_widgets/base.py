@@ -94,6 +94,7 @@ class Picture(anywidget.AnyWidget):
     """A widget that is also a picture: live in JupyterLab, still in a saved notebook, text in a terminal."""
 
     state = traitlets.Dict().tag(sync=True)  # one snapshot of all there is to see, at most 20 kB
+    output = traitlets.Dict().tag(sync=True)  # what the notebook is to keep, where that is newer than what it displayed
     arguments: tuple[str, ...] = ()  # what the constructor takes by name
 
     def __init__(self, **unknown: Any) -> None:
@@ -105,6 +106,7 @@ class Picture(anywidget.AnyWidget):
         super().__init__()
         self._guard = threading.RLock()
         self._feed: Iterable[Any] | None = None
+        self._displayed = False
         self.on_msg(self._heard)
 
     def snapshot(self) -> dict[str, Any]:
@@ -126,13 +128,19 @@ class Picture(anywidget.AnyWidget):
         """Take a newer value to show."""
 
     def refresh(self) -> None:
-        """Send the browser what there is to see now."""
+        """Send the browser what there is to see now, and what a saved notebook is to show of it."""
+        with self._guard:
+            self._draw()
+            if self._displayed:
+                self.output = self._repr_mimebundle_()
+
+    def _draw(self) -> None:
         with self._guard:
             self.state = {**self.snapshot(), "seq": self.state.get("seq", 0) + 1}
 
     def watch(self, values: Iterable[Any]) -> Any:
         """Show each value as it comes, wait for the end, and return the last one."""
-        last, throttle = None, Throttle(lambda _: self.refresh())
+        last, throttle = None, Throttle(lambda _: self._draw())
         try:
             for last in values:
                 with self._guard:
@@ -140,6 +148,7 @@ class Picture(anywidget.AnyWidget):
                 throttle.push(None)
         finally:
             throttle.flush()
+            self.refresh()
         return last
 
     def _heard(self, _: Any, content: Any, __: Any) -> None:
@@ -158,8 +167,10 @@ class Picture(anywidget.AnyWidget):
         }
 
     def _ipython_display_(self) -> None:
-        # The saved picture is frozen when it is displayed: after a live stream it is replaced by the last one.
+        # The picture in the notebook is as old as its display. What comes later is put there by `output` and the kit's
+        # JupyterLab extension; the end of a live stream also without them: in a headless run, or another front end.
         feed, self._feed = self._feed, None
+        self._displayed = True
         handle = display(self._repr_mimebundle_(), raw=True, display_id=feed is not None or None)
         if feed is not None:
             try:

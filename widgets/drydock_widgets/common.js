@@ -145,4 +145,15 @@ function follow(model, root, draw) {
   };
   model.on("change:state", update);
   update();
+  model.on("change:output", () => keep(model));
+  keep(model);
+}
+
+/**
+ * Tell the kit's JupyterLab extension (labextension/static/saved.js) what the notebook is to keep of the widget.
+ * @param {any} model
+ */
+function keep(model) {
+  const output = model.get("output");
+  if (Object.keys(output).length) document.dispatchEvent(new CustomEvent("drydock-output", { detail: output }));
 }

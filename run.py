@@ -39,7 +39,11 @@ Try: python3 run.py {command}   (it begins where it can; without a network set U
 
 def fingerprint():
     """Return a hash of what the environment is made from: when it changes, the environment is made again."""
-    made_from = [ROOT / "requirements.lock", ROOT / "pyproject.toml", *sorted(ROOT.glob("widgets/labextension/**/*.js*"))]
+    made_from = [
+        ROOT / "requirements.lock",
+        ROOT / "pyproject.toml",
+        *sorted(ROOT.glob("widgets/labextension/**/*.js*")),
+    ]
     return hashlib.sha256(b"".join(p.read_bytes() for p in made_from) + str(ROOT).encode()).hexdigest()
 
 

@@ -35,6 +35,78 @@ def test_an_answer_is_kept_with_its_question():
     assert record.predictions()[-1]["truth"] == 21 and question.right
 
 
+def asked(notebook="05", **more):
+    """Return a question whose cell is run (again): a new object each time, as in a new kernel."""
+    fields = {"kind": "choice", "prompt": "Is it?", "choices": ["yes", "no"], "id": "is-it", "notebook": notebook}
+    return Question(**fields | more)
+
+
+def test_a_question_that_is_run_again_shows_the_answer_that_the_record_has():
+    browser_says(asked(), answer="yes")
+    browser_says(asked(), answer="no")
+    again = asked()
+    assert again.state["answer"] == "no" and again.state["sentence"] == "Kept. You said: no"
+    assert "You said: no" in again.picture() and "You said: no" in again._repr_mimebundle_()["text/html"]
+    assert again.reveal("yes").state["right"] is False
+
+
+def test_what_was_revealed_before_is_revealed_when_run_again():
+    browser_says(asked(truth="no", explanation="because"), answer="yes")
+    again = asked(truth="no", explanation="because")
+    assert again.state["revealed"] and again.state["why"] == "because"
+    assert again.state["sentence"] == "! You said: yes | It was: no"
+
+
+@pytest.mark.parametrize(
+    "other", [{"id": "other"}, {"notebook": "06"}, {"choices": ["maybe", "never"]}, {"id": "", "notebook": ""}], ids=str
+)
+def test_another_questions_answer_is_not_shown(other):
+    browser_says(asked(), answer="yes")
+    browser_says(Question("choice", "?", ["yes", "no"]), answer="yes")
+    assert asked(**other).answer is None
+
+
+def test_another_learners_answer_is_not_shown(monkeypatch):
+    browser_says(asked(), answer="yes")
+    monkeypatch.setenv("DRYDOCK_LEARNER", "ada")
+    assert asked().answer is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "choices", "answer"),
+    [
+        ("number", [], 20.5),
+        ("text", [], "build"),
+        ("several", ["a", "b"], ["b", "a"]),
+        ("order", ["a", "b"], ["b", "a"]),
+    ],
+)
+def test_each_kind_of_answer_comes_back(kind, choices, answer):
+    browser_says(asked(kind=kind, choices=choices), answer=answer)
+    assert asked(kind=kind, choices=choices).state["answer"] == answer
+
+
+def test_running_a_notebook_again_adds_nothing_to_the_record():
+    browser_says(asked(), answer="yes")
+    asked().reveal("no")
+    before = record.predictions()
+    asked().reveal("no")
+    asked(truth="no")
+    assert record.predictions() == before and len(before) == 2
+
+
+def test_the_saved_picture_marks_what_was_said_and_what_was_right():
+    question = asked(kind="several", choices=["a", "b", "c", "d"], truth=["a", "b"])
+    assert [mark.state for mark in question.still()[2]] == ["", "", "", ""]
+    browser_says(question, answer=["a", "c"])
+    sentence, _, marks, *_ = question.still()
+    assert sentence == "Is it? ! You said: a, c | It was: a, b"
+    assert [mark.state for mark in marks] == ["= yours, right", "< right", "! yours, wrong", ""]
+    order = asked(kind="order", truth=["no", "yes"])
+    order.answer = ["yes", "no"]
+    assert [mark.state for mark in order.still()[2]] == ["", ""] and "You said: yes > no" in order.still()[0]
+
+
 def test_once_revealed_the_answer_stands():
     question = Question("choice", "?", ["yes", "no"], truth="no")
     browser_says(question, answer="yes")

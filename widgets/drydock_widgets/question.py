@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -52,6 +53,8 @@ class Question(Picture):
         self._answer: Any = None
         self._problem = ""
         self.revealed = False
+        self._kept: tuple[Any, ...] = ()
+        self._recall()
         self.refresh()
 
     @classmethod
@@ -104,7 +107,7 @@ class Question(Picture):
             self._truth = self._truth if truth is None else truth
             self.revealed = self.truth is not None
             if self._answer is not None:
-                record.save_prediction(self.notebook, self.id, self._answer, self.truth, self.right)
+                self._keep()
             self.refresh()
         return self
 
@@ -121,7 +124,22 @@ class Question(Picture):
             self._problem = str(problem)
             return
         self.revealed = self.truth is not None
-        record.save_prediction(self.notebook, self.id, self._answer, self.truth, self.right)
+        self._keep()
+
+    def _keep(self) -> None:
+        kept = (self._answer, self.truth, self.right)
+        if kept != self._kept:  # a notebook that is run again says nothing new
+            record.save_prediction(self.notebook, self.id, *kept)
+        self._kept = kept
+
+    def _recall(self) -> None:
+        """Take the answer that the record has: the kernel that heard it is gone."""
+        rows = [row for row in record.predictions(self.notebook) if row.get("question") == self.id]
+        if self.id and self.notebook and rows:
+            with contextlib.suppress(TypeError, ValueError):  # it was another question when it was answered
+                self._answer = self._read(rows[-1].get("answer"))
+                self._kept = tuple(rows[-1].get(name) for name in ("answer", "truth", "right"))
+                self.revealed = self.truth is not None
 
     def _read(self, value: Any) -> Any:
         if self.kind == "number":
@@ -168,12 +186,24 @@ class Question(Picture):
         }  # fmt: skip
 
     def still(self) -> tuple[str, str, list[Any], list[str], list[list[Any]]]:
-        """Return the question for paper: with the truth, since nobody can answer there."""
+        """Return the question for paper: what was answered; folded away the truth, since nobody can answer there."""
         known = self.truth
-        marks = [Mark("", choice) for choice in self.choices] or [Mark("", f"a {self.kind} {self.unit}".rstrip())]
+        marks = [Mark(self._outcome(choice), choice) for choice in self.choices]
+        marks = marks or [Mark("", f"a {self.kind} {self.unit}".rstrip())]
         rows = [["Your answer", self._shown(self._answer) if self._answer is not None else "none yet"]]
         rows += [["What is right", self._shown(known)], ["Why", self.explanation]] if known is not None else []
-        return self.prompt, "Question: your guess first", marks, ["", ""], rows
+        said = f"{self.prompt} {self.sentence()}" if self.revealed or self._answer is not None else self.prompt
+        return said, "Question: your guess first", marks, ["", ""], rows
+
+    def _outcome(self, choice: str) -> str:
+        """Return what a choice is marked with on paper; where lines are put in order, the sentence says it."""
+        known = (self._answer, self.truth if self.revealed else None)
+        mine, right = (choice in (value if isinstance(value, (list, tuple)) else [value]) for value in known)
+        if self.kind == "order" or not (mine or right):
+            return ""
+        if not self.revealed:
+            return "> yours"
+        return ("= yours, right" if right else "! yours, wrong") if mine else "< right"
 
     def picture(self) -> str:
         """Return the question as text, with the truth where it is known."""

@@ -64,7 +64,7 @@ class Lab:
 
 
 @contextlib.contextmanager
-def server(home: Path, extra: dict[str, str] | None = None):
+def server(home: Path, extra: dict[str, str] | None = None, python: str = sys.executable):
     """Run a JupyterLab of its own, with its own settings, and stop it afterwards."""
     root = home / "root"
     root.mkdir()
@@ -72,14 +72,14 @@ def server(home: Path, extra: dict[str, str] | None = None):
     news.parent.mkdir(parents=True)
     news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
     port, token = free_port(), secrets.token_hex(16)
-    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--ServerApp.port={port}"]
+    command = [python, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--ServerApp.port={port}"]
     command += ["--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={token}"]
     command += [f"--ServerApp.root_dir={root}", "--LabApp.expose_app_in_browser=True"]
     command += ["--JupyterNotebookApp.expose_app_in_browser=True"]
     folders = {"CONFIG_DIR": "config", "RUNTIME_DIR": "runtime"}
     env = os.environ | {f"JUPYTER_{name}": str(home / folder) for name, folder in folders.items()} | (extra or {})
     env |= {"JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces")}
-    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    env["PATH"] = f"{Path(python).parent}{os.pathsep}{env['PATH']}"
     log = home / "server.log"
     with log.open("w") as out:
         process = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT)
@@ -155,7 +155,9 @@ class Tab:
 
     def command(self, name: str, **arguments: Any) -> None:
         """Run one of JupyterLab's commands and wait for its end."""
-        self.page.evaluate("([name, args]) => window.jupyterapp.commands.execute(name, args)", [name, arguments])
+        self.page.evaluate(
+            "([name, args]) => window.jupyterapp.commands.execute(name, args).then(() => {})", [name, arguments]
+        )
 
     def run_all(self) -> None:
         """Run every cell; returns when the last one has finished."""

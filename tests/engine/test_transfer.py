@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from drydock.model.refusal import explained
 from drydock.model.transfer import Blob, Transfer, joined
+from drydock.registry.errors import lied
 from drydock.registry.manifest import document, manifest
 from drydock.watch.manifest import rows
 from drydock.watch.transfer import Watched
@@ -156,6 +157,34 @@ def test_a_stream_with_nonsense_in_it_is_no_error():
 def test_every_refusal_ends_with_one_thing_to_try(said, cure):
     what, *_, last = explained(said, "alpine:nope").splitlines()
     assert what.startswith("alpine:nope was not pulled: ") and last.startswith("Try: ") and cure in last
+
+
+LIE = "filesystem layer verification failed for digest sha256:" + "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("said", "quoted"),
+    [
+        # dockerd 20.10.24 and the kit's engine: the registry's code, and its words for it
+        (
+            "manifest for app:1 not found: manifest unknown: manifest unknown",
+            "manifest for app:1 not found: manifest unknown",
+        ),
+        # the kit's engine tells whoever has only a terminal what it means and what to try: here that comes below
+        (
+            'Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused. Nothing listens there: the '
+            "registry is not running. Try: drydock registry start",
+            'Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused',
+        ),
+        (str(lied(LIE, "localhost:5055")), LIE),
+        ("no basic auth credentials", "no basic auth credentials"),
+        ("Get https://a.b. c: i/o timeout.", "Get https://a.b. c: i/o timeout"),
+    ],
+)
+def test_an_engines_words_are_quoted_once_and_without_its_own_advice(said, quoted):
+    what, meaning, cure = explained(said, "localhost:5055/app:1").splitlines()
+    assert what == f"localhost:5055/app:1 was not pulled: {quoted}"
+    assert meaning and cure.startswith("Try: ")
 
 
 def test_a_page_from_a_hostile_registry_is_cut_and_cannot_write_to_the_terminal():

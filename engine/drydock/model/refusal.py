@@ -1,6 +1,7 @@
 """Why a pull or push was refused, in a student's words: engines and registries say it in many, mostly their libraries'.
 
-The engine's own words are quoted, so that they can be searched for; then come the likely reason and one command.
+The engine's own words are quoted, their first sentence, so that they can be searched for; then come the likely reason
+and one command.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from drydock.model.reference import InvalidReference, Reference
 
 LOOPBACK = re.compile(r"^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$")
 LONGEST = 400  # characters of the engine's words; a registry may answer with a whole page
+TWICE = re.compile(r"\b([\w ]+): \1(?=$|[:.])")  # "manifest unknown: manifest unknown" is a code, and the words for it
+SENTENCE = re.compile(r"\.(?: (?=[A-Z])|$)")  # where the next one begins: the engine's advice, or a registry's
 ABSENT = re.compile(r"does not exist locally|tag does not exist|No such image", re.IGNORECASE)
 
 # What the words hold, in the order in which they are tried; what it probably means; what to try; and what to try where
@@ -96,7 +99,8 @@ def explained(said: str, name: str, push: bool = False) -> str:
     said = shown(" ".join(said.split()).partition(" Try: ")[0])  # advice is not taken from a registry
     said = said if len(said) <= LONGEST else said[:LONGEST] + "..."
     meaning, cure = _reason(said, name, push)
-    return f"{failed} {said}\n{meaning}\nTry: {cure}"
+    quoted = TWICE.sub(r"\1", SENTENCE.split(said)[0])
+    return f"{failed} {quoted}\n{meaning}\nTry: {cure}"
 
 
 def _reason(said: str, name: str, push: bool) -> tuple[str, str]:

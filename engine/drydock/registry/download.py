@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from drydock.registry.answer import Answer
-from drydock.registry.errors import Cut, Lying, RegistryError, answered
+from drydock.registry.errors import Cut, Lying, RegistryError, answered, lied
 from drydock.registry.manifest import Descriptor
 from drydock.registry.persist import Waits, persist, silent
 from drydock.registry.place import ERROR_LIMIT
@@ -116,10 +116,7 @@ class Download:
             raise self._lie(told)
 
     def _lie(self, what: str) -> Lying:
-        return Lying(
-            f"{what}: {self.repository.domain} sent something else than it promised, or something on the way changed "
-            "it. Nothing of it was used. Try again on another network; if it stays so, the registry is damaged"
-        )
+        return lied(what, self.repository.domain)
 
 
 def forget(folder: Path, before: float) -> None:

@@ -71,6 +71,17 @@ class NoImage(InvalidManifest):
     """The registry has something under this name, but no image: a chart, a signature, a model."""
 
 
+LIED = (
+    "{what}. What came is not what {host} promised: it is damaged there, or something on the way changed it. Nothing of "
+    "it was used. Try: the same on another network; if it stays so, tell whoever runs {host}"
+)
+
+
+def lied(what: str, host: str) -> Lying:
+    """Return the error for bytes that are not what a registry promised: what was seen, in dockerd's words, comes first."""
+    return Lying(LIED.format(what=what, host=host))
+
+
 def said(raw: bytes) -> tuple[str, str]:
     """Return code and message of a registry's JSON error; neither where it has none.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from drydock.registry.errors import InvalidManifest, Lying, NoImage, brief
+from drydock.registry.errors import InvalidManifest, NoImage, brief, lied
 
 LIMIT = 4 << 20  # bytes of a manifest: what every registry takes (distribution-spec)
 CONFIG_LIMIT = 8 << 20  # bytes of an image's config
@@ -109,10 +109,7 @@ def document(raw: bytes, media_type: str, expected: str = "", where: str = "the 
     """Return a manifest whose bytes are those of the expected digest. Raises: Lying."""
     digest = "sha256:" + hashlib.sha256(raw).hexdigest()
     if expected and digest != expected:
-        raise Lying(
-            f"manifest verification failed for digest {expected}: {where} sent something else ({digest}). "
-            "Something on the way changes what it carries, or the registry is damaged"
-        )
+        raise lied(f"manifest verification failed for digest {expected}", where)
     return Document(digest, media_type.partition(";")[0].strip(), raw)
 
 

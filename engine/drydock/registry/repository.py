@@ -19,12 +19,7 @@ from drydock.registry import manifest as manifests
 from drydock.registry.answer import Answer
 from drydock.registry.auth import scope
 from drydock.registry.credentials import Credentials, of_user
-from drydock.registry.errors import (
-    InvalidManifest,
-    Lying,
-    NotThere,
-    RegistryError,
-)
+from drydock.registry.errors import InvalidManifest, NotThere, RegistryError, lied
 from drydock.registry.http import Body, Http
 from drydock.registry.manifest import ACCEPT, LIMIT, Document, Manifest
 from drydock.registry.mirrors import Settings
@@ -122,7 +117,7 @@ class Repository:
 
         raw = self._persist(get)
         if "sha256:" + hashlib.sha256(raw).hexdigest() != digest:
-            raise Lying(f"verification failed for digest {digest}: {self.domain} sent something else")
+            raise lied(f"verification failed for digest {digest}", self.domain)
         return raw
 
     @contextmanager

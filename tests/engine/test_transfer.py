@@ -172,8 +172,8 @@ LIE = "filesystem layer verification failed for digest sha256:" + "0" * 64
         ),
         # the kit's engine tells whoever has only a terminal what it means and what to try: here that comes below
         (
-            'Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused. Nothing listens there: the '
-            "registry is not running. Try: drydock registry start",
+            'Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused. '
+            "Nothing listens there: the registry is not running. Try: drydock registry start",
             'Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused',
         ),
         (str(lied(LIE, "localhost:5055")), LIE),

@@ -14,6 +14,7 @@ import pytest
 from drydock.lessons.bundle import PLACE
 from drydock.lessons.make import make
 from drydock.lessons.own import LAB
+from drydock.model.dockerfile import parse
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +60,10 @@ def said(notebook, id):
 
 
 def lab_images(daemon):
-    return {tag for image in daemon.images.list() for tag in image.tags if tag.startswith("lab/")}
+    """Return what `docker images` lists of the lessons: names below lab/, and IDs of what has none, <none>."""
+    rows = [(row["Id"], row.get("RepoTags") or [], row.get("Labels") or {}) for row in daemon.api.images()]
+    named = {tag for _, tags, _ in rows for tag in tags if tag.startswith("lab/")}
+    return named | {id for id, tags, labels in rows if LAB in labels and set(tags) <= {"<none>:<none>"}}
 
 
 @pytest.mark.docker
@@ -77,7 +81,7 @@ def check(path, url, client, tmp_path, executes=True, **environment):
     cells = told(path, executes)
     for _ in range(TRIES.get(path.name, 1)):
         notebook = run(path, url, tmp_path / "home", **environment)
-        assert lab_images(client) <= before
+        assert lab_images(client) - before == set()
         assert lab_containers(client) <= containers
         missing = [(id, words) for id, words in cells.items() if not re.search(words, said(notebook, id), re.DOTALL)]
         if not missing:
@@ -148,6 +152,46 @@ def test_every_question_is_asked_once_and_every_asked_question_exists(path):
         r'(?:ask\(|Question\.load\("\d\d/questions\.toml", )"([\w-]+)"', "\n".join(c.source for c in code(path))
     )
     assert sorted(asked) == sorted(kept)
+
+
+@EACH
+def test_a_question_is_asked_above_what_answers_it(path):
+    """A plan tells which steps run, a drawing which stages are needed: whoever is asked has not seen them yet."""
+    tells = {
+        **{
+            "touch": "touch-plan",
+            "byte": "byte-plan",
+            "stages-run": "stages-needed-draw",
+            "shop-edit": "shop-edit-run",
+        },
+        **{"where-to": "registry-names", "orchestrator": "orchestrators-explain"},
+    }
+    order = [cell.id for cell in read(path).cells]
+    asked = {id: n for n, cell in enumerate(read(path).cells) for id in tells if f'ask("{id}")' in cell.source}
+    assert [id for id, n in asked.items() if n > order.index(tells[id])] == []
+    drawn = [cell for cell in code(path) if "diagram.stages(" in cell.source]
+    assert all("verdict=False" in cell.source for cell in drawn[:1])
+
+
+# The lecture's own Dockerfiles, to the letter.
+LECTURE = {
+    "05/nmap": 'FROM alpine:latest\nRUN apk update\nRUN apk add nmap\nENTRYPOINT ["nmap"]\nCMD ["localhost"]\n',
+    "05/hello": 'FROM ubuntu:latest\nRUN apt-get update\nENTRYPOINT ["/bin/echo", "Hello"]\nCMD ["world"]\n',
+}
+LECTURE["04/hello"] = LECTURE["05/hello"]
+
+
+@pytest.mark.parametrize("lesson", LECTURE)
+def test_the_lectures_dockerfile_is_quoted_to_the_letter_and_what_stands_in_for_it_has_the_same_steps(lesson):
+    number, folder = lesson.split("/")
+    text = (ROOT / "notebooks" / lesson / "Dockerfile").read_text()
+    assert text == LECTURE[lesson]
+    (path,) = (ROOT / "notebooks").glob(f"{number}-*.ipynb")
+    quoted = next(cell.source for cell in read(path).cells if cell.id == folder)
+    assert "word for word" in quoted.lower() and f"```dockerfile\n{text}```" in quoted
+    standin = (ROOT / "notebooks" / lesson / "Dockerfile.standin").read_text()
+    steps = [[i.keyword for i in parse(one).stages[0].instructions] for one in (text, standin)]
+    assert steps[0] == steps[1]
 
 
 @EACH

@@ -41,6 +41,14 @@ def test_stages_are_drawn_with_what_each_takes_from_where():
     )
 
 
+def test_stages_can_be_drawn_before_it_is_told_which_are_needed():
+    drawing, told = diagram.stages(THREE, verdict=False), diagram.stages(THREE)
+    assert drawing.claim == "3 stages; the image is what stage 2 holds at its end."
+    assert "needed" not in drawing.picture() + drawing.dot and "dashed" not in drawing.dot.partition("->")[0]
+    assert told.text.replace(" (not needed)", "") == drawing.text
+    assert diagram.stages(THREE, target="words", verdict=False).claim.startswith("3 stages; the image is what stage 0 ")
+
+
 def test_a_target_makes_the_later_stages_unneeded():
     drawing = diagram.stages(THREE, target="words")
     assert drawing.claim.startswith("3 stages; the image is what stage 0 holds")

@@ -80,12 +80,16 @@ def graph() -> graphviz.Digraph:
 # Stages
 
 
-def stages(dockerfile: Dockerfile | str | Path, target: str | None = None) -> Drawing:
-    """Draw a Dockerfile's stages: what each starts from, what it copies from others, and which are needed."""
+def stages(dockerfile: Dockerfile | str | Path, target: str | None = None, verdict: bool = True) -> Drawing:
+    """Draw a Dockerfile's stages: what each starts from, what it copies from others, and which are needed.
+
+    Without the verdict it is left open which are needed: for whoever shall say so first.
+    """
     if isinstance(dockerfile, Path):
         dockerfile = dockerfile.read_bytes()
     read = dockerfile if isinstance(dockerfile, Dockerfile) else parse(dockerfile)
-    needed = {stage.index for stage in read.needed(target)}
+    goal = read.needed(target)[-1].index
+    needed = {stage.index for stage in (read.needed(target) if verdict else read.stages)}
     edges = [edge for stage in read.stages for edge in sources(read, stage)]
     drawn = graph()
     for stage in read.stages:
@@ -99,7 +103,7 @@ def stages(dockerfile: Dockerfile | str | Path, target: str | None = None) -> Dr
             label="" if how == "FROM" else graphviz.escape(plain(how)),
             style="solid" if how == "FROM" else "dashed",
         )
-    return Drawing(_claim(read, needed), drawn.source, _stages_text(read, needed, edges))
+    return Drawing(_claim(read, goal, needed), drawn.source, _stages_text(read, needed, edges))
 
 
 def sources(dockerfile: Dockerfile, stage: Stage) -> list[Source]:
@@ -139,10 +143,10 @@ def _draw_stage(drawn: graphviz.Digraph, stage: Stage, needed: bool) -> None:
     )
 
 
-def _claim(dockerfile: Dockerfile, needed: set[int]) -> str:
+def _claim(dockerfile: Dockerfile, goal: int, needed: set[int]) -> str:
     """Return the one sentence the drawing is there for."""
     count = len(dockerfile.stages)
-    said = f"{counted(count, 'stage')}; the image is what stage {max(needed, default=0)} holds at its end."
+    said = f"{counted(count, 'stage')}; the image is what stage {goal} holds at its end."
     spare = [str(stage.index) for stage in dockerfile.stages if stage.index not in needed]
     if not spare:
         return said

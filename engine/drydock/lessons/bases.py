@@ -24,6 +24,13 @@ PULLED = "{name} was pulled from its registry: the Dockerfile builds on it as it
 MADE = "{name} was made here from {source}: the Dockerfile builds on it as it stands."
 NO_IMAGE = "{name} could not be pulled ({why})."
 NO_PACKAGES = "{name} is here, but a container of it cannot reach its packages ({why})."
+# How an image fetches its list of packages, by the program that a Dockerfile calls. Without Error-Mode=any,
+# `apt-get update` ends well even when it reached no server at all.
+MANAGERS = {
+    "apt-get": ["apt-get", "update", "-qq", "-o", "APT::Update::Error-Mode=any"],
+    "apk": ["apk", "update"],
+}
+NO_PROGRAM = 127  # how a shell, and busybox's timeout, tell that there is none of that name
 INSTEAD = "The lesson runs on {standin} instead: made here from {source}, with steps of the same shape."
 NOT_EXECUTED = (
     "Nothing can be executed on this machine, so a step on {name} could not run. The lesson runs on {standin} instead: "
@@ -62,10 +69,10 @@ class Base:
         return self.note
 
 
-def ensure(wanted: str, client: docker.DockerClient, packages: bool = False) -> Base:
+def ensure(wanted: str, client: docker.DockerClient, packages: str = "") -> Base:
     """Return an image to build on: `wanted` if the daemon has it or can pull it, else a stand-in made here.
 
-    With `packages`, the lesson installs packages inside the image, so their servers must be within reach too.
+    `packages` names the program with which the lesson installs packages there: its servers must be within reach, too.
     """
     if not executes(client):
         return _from_the_cache(wanted, client)
@@ -73,7 +80,7 @@ def ensure(wanted: str, client: docker.DockerClient, packages: bool = False) -> 
         return Base(wanted, wanted, MADE.format(name=wanted, source=make(client, wanted)))
     found, why = _obtain(wanted, client)
     if found and packages:
-        missing = _packages_missing(wanted, client)
+        missing = _packages_missing(wanted, packages, client)
         found, why = (None, NO_PACKAGES.format(name=wanted, why=missing)) if missing else (found, "")
     if found:
         return Base(wanted, wanted, found.format(name=wanted))
@@ -160,14 +167,22 @@ def reason(error: Exception) -> str:
     return "the registry did not answer"
 
 
-def _packages_missing(name: str, client: docker.DockerClient) -> str:
+def manager(dockerfile: str) -> str:
+    """Return the program with which a Dockerfile installs packages, or nothing where it installs none.
+
+    >>> manager("FROM alpine\\nRUN apk update"), manager("FROM ubuntu\\nRUN apt-get update"), manager("FROM alpine")
+    ('apk', 'apt-get', '')
+    """
+    return next((name for name in MANAGERS if re.search(rf"(?m)^\s*RUN\b.*\b{name} ", dockerfile)), "")
+
+
+def _packages_missing(name: str, packages: str, client: docker.DockerClient) -> str:
     """Return why a container of `name` cannot fetch its package lists, or nothing where it can."""
-    # Without Error-Mode=any, `apt-get update` ends well even when it reached no server at all.
-    command = ["timeout", "60", "apt-get", "update", "-qq", "-o", "APT::Update::Error-Mode=any"]
+    command = ["timeout", "60", *MANAGERS[packages]]
     try:
         client.containers.run(name, command, entrypoint=[], remove=True, stderr=True, labels={LAB: "probe"})
-    except ContainerError:
-        return "no network inside containers"
+    except ContainerError as error:
+        return f"it has no {packages}" if error.exit_status == NO_PROGRAM else "no network inside containers"
     except APIError as error:
         return reason(error)
     return ""

@@ -9,6 +9,7 @@ import docker
 from drydock.lessons import bases
 
 WORK = "work"
+STANDIN = ".standin"  # the end of a file's name: what takes the place of the file before it
 SAYS = "{copy}: a fresh copy of {lesson}, yours to change."
 KEPT = "Your earlier copy is kept as {kept}."
 NO_LESSON = (
@@ -26,7 +27,8 @@ def fresh(lesson: str, client: docker.DockerClient | None = None, here: str | Pa
     """Copy the lesson's folder to `work/`, choose the base its Dockerfiles build on, and return the copy.
 
     Where the base that a Dockerfile names cannot be had, `Dockerfile.standin` takes its place if there is
-    one, else only the FROM line changes; the lecture's file is kept as `Dockerfile.lecture`. Prints which.
+    one (and of `Dockerfile.variant`: `Dockerfile.variant.standin`), else only the FROM line changes; the course's own
+    file is kept as `Dockerfile.lecture`. Prints which.
     """
     source, copy = Path(here) / lesson, Path(here) / WORK / lesson
     if not source.is_dir():
@@ -65,20 +67,21 @@ def _usual_modes(copy: Path) -> None:
 
 def _choose_bases(copy: Path, client: docker.DockerClient) -> set[str]:
     """Make every Dockerfile of the copy buildable here, and return the lines that say how."""
-    says = set()
-    standin = copy / "Dockerfile.standin"
-    for path in sorted(p for p in copy.glob("Dockerfile*") if p != standin):
-        text = path.read_text(encoding="utf-8")
-        for name in outside(text):
-            base = bases.ensure(name, client, packages="apt-get" in text)
-            says.add(base.note)
-            if base.standin:
-                shutil.copy(path, path.with_name(f"{path.name}.lecture"))
-                whole = standin.exists() and path.name == "Dockerfile"
-                text = standin.read_text(encoding="utf-8") if whole else rebase(text, name, base.name)
-                path.write_text(text, encoding="utf-8")
-    standin.unlink(missing_ok=True)
-    return says
+    texts = {p: p.read_text(encoding="utf-8") for p in sorted(copy.glob("Dockerfile*")) if p.suffix != STANDIN}
+    names = {name for text in texts.values() for name in outside(text)}
+    # One that installs nothing takes the base of its neighbour that does: what stands side by side is to be compared.
+    installs = {name: bases.manager("\n".join(t for t in texts.values() if name in outside(t))) for name in names}
+    found = {name: bases.ensure(name, client, installs[name]) for name in sorted(names)}
+    for path, text in texts.items():
+        standins = [base for base in map(found.get, outside(text)) if base and base.standin]
+        standin = path.with_name(path.name + STANDIN)
+        if standins:
+            shutil.copy(path, path.with_name(f"{path.name}.lecture"))
+            for base in standins:
+                text = rebase(text, base.wanted, base.name)
+            path.write_text(standin.read_text(encoding="utf-8") if standin.exists() else text, encoding="utf-8")
+        standin.unlink(missing_ok=True)
+    return {base.note for base in found.values()}
 
 
 def outside(dockerfile: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from drydock.model.cache import Before, Known, Plan, files_of
 from drydock.model.rule_buildkit import keys
@@ -66,7 +67,7 @@ def save(engine: str, dockerfile: str, plan: Plan, build: Build) -> None:
         steps.append({"stage": step.stage, "text": step.text, "state": step.state, "seconds": step.seconds,
                       "files": files, "args": list(resolved.args) if resolved else []})  # fmt: skip
     row = {"engine": engine, "dockerfile": dockerfile, "target": plan.target, "builder": build.builder,
-           "time": time.time(), "state": build.state, "steps": steps}  # fmt: skip
+           "time": time.time(), "state": build.state, "steps": steps, "images": images(build)}  # fmt: skip
 
     def add(rows: list[lines.Row]) -> list[lines.Row]:
         same = [r for r in rows if r.get("dockerfile") == dockerfile and r.get("engine") == engine]
@@ -74,6 +75,19 @@ def save(engine: str, dockerfile: str, plan: Plan, build: Build) -> None:
         return [r for r in rows if r not in drop] + [row]
 
     lines.change("builds", add)
+
+
+def images(build: Build) -> list[str]:
+    """Return the IDs of the images that a build made: each step that ran, and the one that got the name."""
+    return [step.image_id for step in build.steps if step.state == "ran" and step.image_id] + (
+        [build.image_id] if build.image_id else []
+    )
+
+
+def made(engine: str, folder: Path) -> frozenset[str]:
+    """Return the IDs of all images that builds of Dockerfiles below this folder made on an engine, as it named them."""
+    rows = [row for row in lines.read("builds") if row.get("engine") == engine]
+    return frozenset(id for r in rows if Path(r["dockerfile"]).is_relative_to(folder) for id in r.get("images", ()))
 
 
 def save_keys(engine: str, plan: Plan, build: Build, records: set[str]) -> None:

@@ -72,13 +72,13 @@ class NoImage(InvalidManifest):
 
 
 LIED = (
-    "{what}. What came is not what {host} promised: it is damaged there, or something on the way changed it. Nothing of "
-    "it was used. Try: the same on another network; if it stays so, tell whoever runs {host}"
+    "{what}. What came is not what {host} promised: it is damaged there, or something on the way changed it. "
+    "Nothing of it was used. Try: the same on another network; if it stays so, tell whoever runs {host}"
 )
 
 
 def lied(what: str, host: str) -> Lying:
-    """Return the error for bytes that are not what a registry promised: what was seen, in dockerd's words, comes first."""
+    """Return the error for bytes that are not what was promised: what was seen comes first, in dockerd's words."""
     return Lying(LIED.format(what=what, host=host))
 
 

@@ -14,7 +14,8 @@ import tornado
 from docker.errors import APIError, BuildError, ImageNotFound
 
 from drydock.lessons import bases
-from drydock.lessons.own import LAB, PYTHON
+from drydock.lessons.nameless import remove_nameless
+from drydock.lessons.own import PYTHON
 from drydock.lessons.shop.process import NoShop
 from drydock.model.shop import PARTS
 
@@ -107,7 +108,7 @@ def remove(client: docker.DockerClient, name: str) -> int:
     for tag in found:
         with suppress(ImageNotFound):
             client.images.remove(tag)
-    client.images.prune(filters={"dangling": True, "label": f"{LAB}={LABEL}"})
+    remove_nameless(client, LABEL)
     return len(found)
 
 

@@ -1,6 +1,7 @@
 """What containers cost is measured on a real engine, what a VM costs on a real QEMU; the walls are real ones."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,12 +61,32 @@ def test_each_wall_gives_a_process_a_view_of_its_own(daemon, image):
     assert layers.spaces["net"] == here.spaces["net"] and layers.spaces["uts"] == here.spaces["uts"]
 
 
+KILLED = "with a limit of 32 MB: killed at once (exit code 137, OOMKilled: True)."
+REFUSED = r"with a limit of 32 MB: refused, and not killed \(exit code 1\)\. The program's last words: dd: .*memory"
+
+
 @pytest.mark.docker
-def test_a_limit_kills_or_is_said_not_to_be_kept(daemon, image):
+def test_a_limit_kills_or_what_stands_in_for_it_is_shown_at_work(daemon, image):
     assert views.fill(daemon, image, LESSON).endswith("it got all of them (exit code 0).")
     said = views.fill(daemon, image, LESSON, limit=32)
-    killed = "with a limit of 32 MB: killed at once (exit code 137, OOMKilled: True)."
-    assert said.endswith(killed if daemon.info().get("MemoryLimit") else "That is what is lost without one.")
+    if daemon.info().get("MemoryLimit"):
+        assert said.endswith(KILLED)
+    else:
+        shows_what_stands_in(said)
+
+
+@pytest.mark.parametrize("rung", ["A", "C"])
+def test_the_kits_own_engine_shows_a_limit_at_work_and_says_how_it_differs(own, rung):
+    with own("--rung", rung) as engine:
+        name = bases.ensure(bases.STANDIN, engine.client).name
+        assert views.fill(engine.client, name, LESSON).endswith("it got all of them (exit code 0).")
+        shows_what_stands_in(views.fill(engine.client, name, LESSON, limit=32))
+
+
+def shows_what_stands_in(said):
+    outcome, warning = said.splitlines()
+    assert re.search(REFUSED, outcome)
+    assert "The engine warns: No cgroup here: 64 MB is what each process may hold" in warning and "kills" in warning
 
 
 @pytest.mark.docker

@@ -35,12 +35,9 @@ FEW = 8  # processes of a lesson's container
 # containerd watches for "out of memory" only after the start, and an end may overtake the news of it (its issue 8180)
 FILL = "sleep 0.5; exec dd if=/dev/zero of=/dev/null count=1 bs={size}M"
 TRIES, KILL = 3, 137
-KILLED = "{size} MB in one piece, {limit}: killed at once (exit code {code}, OOMKilled: {oom})."
 WHOLE = "{size} MB in one piece, {limit}: it got all of them (exit code 0)."
-NOT_KEPT = (
-    "This engine writes limits down and does not keep them: that needs a cgroup, and for a cgroup privileges. "
-    "Docker would have killed it. That is what is lost without one."
-)
+KILLED = "{size} MB in one piece, {limit}: killed at once (exit code {code}, OOMKilled: {oom})."
+REFUSED = "{size} MB in one piece, {limit}: refused, and not killed (exit code {code}). The program's last words: {said}"
 
 
 @dataclass(frozen=True)
@@ -147,26 +144,39 @@ def ladder(client: docker.DockerClient, image: str, lesson: str) -> Views:
 
 
 def fill(client: docker.DockerClient, image: str, lesson: str, size: int = 100, limit: int = 0) -> str:
-    """Let a container's program ask for so many MB in one piece, within a limit in MB or none; say what came of it."""
+    """Let a container's program ask for so many MB in one piece, within a limit in MB or none; say what came of it.
+
+    What the engine warns of is said as well: one without cgroups keeps a limit in another way than Docker.
+    """
     if not executes(client):
         return NOT_STARTED
-    more: dict[str, Any] = {"mem_limit": f"{limit}m", "memswap_limit": f"{limit}m"} if limit else {}
     for _ in range(TRIES):
-        one = client.containers.create(image, ["sh", "-c", FILL.format(size=size)], labels={LAB: lesson}, **more)
-        try:
-            one.start()
-            code = one.wait()["StatusCode"]
-            one.reload()
-            oom = one.attrs["State"]["OOMKilled"]
-        finally:
-            one.remove(force=True)
+        code, oom, said, warned = _filled(client, image, lesson, size, limit)
         if oom or code != KILL:
             break
+    words = {0: WHOLE, KILL: KILLED}.get(code, REFUSED)
     told = f"with a limit of {limit} MB" if limit else "without a limit"
-    if code:
-        return KILLED.format(size=size, limit=told, code=code, oom=oom)
-    said = WHOLE.format(size=size, limit=told)
-    return f"{said}\n{NOT_KEPT}" if limit and not client.info().get("MemoryLimit") else said
+    return "\n".join([words.format(size=size, limit=told, code=code, oom=oom, said=said), *warned])
+
+
+def _filled(
+    client: docker.DockerClient, image: str, lesson: str, size: int, limit: int
+) -> tuple[int, bool, str, list[str]]:
+    """Return the program's exit code, whether its memory was why it was killed, its last words, and all warnings."""
+    command = ["sh", "-c", FILL.format(size=size)]
+    bounds = {"mem_limit": f"{limit}m", "memswap_limit": f"{limit}m"} if limit else {}
+    host = client.api.create_host_config(**bounds)
+    made = client.api.create_container(image, command, labels={LAB: lesson}, host_config=host)
+    one = client.containers.get(made["Id"])
+    try:
+        one.start()
+        code = one.wait()["StatusCode"]
+        one.reload()
+        lines = one.logs(stdout=False).decode("utf-8", "replace").strip().splitlines()
+        warned = [f"The engine warns: {shown(line)}." for line in made.get("Warnings") or ()]
+        return code, one.attrs["State"]["OOMKilled"], shown(lines[-1]) if lines else "none", warned
+    finally:
+        one.remove(force=True)
 
 
 def sides(container: Any) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from drydock.engine.errors import BadParameter
+from drydock.engine.run.arranged import LEAST_DATA
 
 LISTS = (
     *("Binds", "PortBindings", "VolumesFrom", "CapAdd", "CapDrop", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts"),
@@ -58,9 +59,9 @@ CONFIG: dict[str, Any] = {
 MISSING = "Your kernel does not support {what}"
 NO_CFS = "CPU CFS scheduler. CPU period/quota discarded."
 # What needs cgroups, which an ordinary user seldom has: dockerd's words where the kernel has none. `--cpus`, which it
-# refuses there, runs without the limit here; `--cpuset-cpus` is kept, by the scheduler's affinity.
+# refuses there, runs without the limit here; `--cpuset-cpus` is kept, by the scheduler's affinity; of `--memory` what
+# RLIMIT_DATA can keep.
 LIMITS = {
-    "Memory": "memory limit capabilities or the cgroup is not mounted. Limitation discarded.",
     "MemoryReservation": "memory soft limit capabilities or the cgroup is not mounted. Limitation discarded.",
     "PidsLimit": "PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.",
     "NanoCpus": NO_CFS,
@@ -70,6 +71,10 @@ LIMITS = {
     "CpusetMems": "cpuset or the cgroup is not mounted. Cpuset discarded.",
     "BlkioWeight": "Block I/O weight or the cgroup is not mounted. Weight discarded.",
 }
+MEMORY = (
+    "No cgroup here: {size} MB is what each process may hold of its own, and a request for more fails (RLIMIT_DATA); "
+    "Docker counts all of a container's, and kills. Where a program asks for more than it uses: --ulimit data=-1"
+)
 CPUS = "Range of CPUs is from 0.01 to {n}.00, as there are only {n} CPUs available"
 LINKS = "conflicting options: {kind} can't be used with links. This would result in undefined behavior"
 LEAST_MEMORY = 6 << 20
@@ -167,13 +172,17 @@ def check_network(config: Mapping[str, Any], host_config: Mapping[str, Any]) -> 
 
 
 def warnings(host_config: Mapping[str, Any]) -> list[str]:
-    """Return what a client must know: limits that this engine cannot enforce, and only writes down.
+    """Return what a client must know: limits that this engine only writes down, or keeps in another way.
 
-    >>> warnings({"Memory": 1024})
-    ['Your kernel does not support memory limit capabilities or the cgroup is not mounted. Limitation discarded.']
+    >>> warnings({"PidsLimit": 9})
+    ['Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.']
+    >>> warnings({"Memory": 100 << 20})[0][:68]
+    'No cgroup here: 100 MB is what each process may hold of its own, and '
     """
     wanted = [words for key, words in LIMITS.items() if host_config.get(key) and host_config[key] != -1]
     found = [MISSING.format(what=words) for words in dict.fromkeys(wanted)]
+    if (memory := host_config.get("Memory") or 0) > 0:
+        found.insert(0, MEMORY.format(size=max(memory, LEAST_DATA) >> 20))
     if host_config.get("Privileged"):
         found.append("This engine has no privileges to give: --privileged changes nothing.")
     return found

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 KEEP_AWAY = {"Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "no-cache"}
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}  # Go's words for uname's
-NO_LIMITS = "Memory and CPU limits are written down, not enforced: that needs cgroups, and they need privileges"
+NO_LIMITS = (
+    "There is no cgroup, since that needs privileges: --memory bounds what each process asks for (RLIMIT_DATA), "
+    "CPU limits are written down, not enforced"
+)
 NOT_THERE = tuple(  # as dockerd says it, for those who look for its words
     f"WARNING: No {what} support"
     for what in ("memory limit", "swap limit", "cpu cfs quota", "cpu cfs period", "cpu shares")

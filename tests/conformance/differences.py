@@ -71,8 +71,8 @@ DIFFERENCES: dict[str, Difference] = {
         r"(?<=from daemon: )(?:invalid registry endpoint|Get \"http://<ip>:9/v1/search).*$",
     ),
     "limits": Difference(
-        "A memory limit bounds what each process asks for, and is no sum: a request for more fails, nothing is killed, and "
-        "OOMKilled stays false. CPU limits are written down. Both with a warning.",
+        "A memory limit bounds what each process asks for, and is no sum: a request for more fails, nothing is killed, "
+        "and OOMKilled stays false. CPU limits are written down. Both with a warning.",
         "They need cgroups, and cgroups need privileges. RLIMIT_DATA needs none.",
         r"^(?:! WARNING: )?(?:Your kernel does not support.*discarded\.|No cgroup here: .*)\n",
         "",

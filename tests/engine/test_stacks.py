@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from drydock.lessons import bases, qemu, stacks, views
 from drydock.lessons.containers import create, tidy
+from drydock.model.stacks import Figure, Stack
 from own import alive
 
 LESSON = "test-stacks"
@@ -164,7 +165,14 @@ def test_without_qemu_the_figures_are_cited_and_the_learner_is_told_what_to_inst
     assert "Try: sudo apt-get install qemu" in capsys.readouterr().out
     cited = stacks.machine(None)
     assert {one.known for one in (cited.start, cited.memory, cited.image)} == {"cited"}
-    assert "Firecracker's specification" in cited.start.source
+    assert "measured for the course" in cited.start.source
+    measured = Stack("container", (), Figure(0.2, "s", "measured", ""), Figure(1e6, "B", "measured", ""))
+    vm, box = stacks.alike(cited, measured)
+    assert {figure.known for one in (vm, box) for figure in (one.start, one.memory, one.image)} == {"cited"}
+    machines = {one.start.source.partition(": ")[0] for one in (vm, box)}
+    assert len(machines) == 1 and "two cores" in machines.pop()
+    assert "both columns are cited, from one machine" in capsys.readouterr().out
+    assert stacks.alike(measured, measured) == (measured, measured) and not capsys.readouterr().out
 
 
 def test_a_kernel_that_may_not_be_read_or_is_not_there_is_told_apart(monkeypatch, tmp_path):

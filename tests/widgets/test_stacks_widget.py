@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from drydock.lessons.stacks import machine
+from drydock.lessons.stacks import CITED, machine
 from drydock.model.stacks import NEEDS, Figure, Stack, Stratum, answer
 from drydock_widgets.stacks import BUDGET, Stacks
 
@@ -35,11 +35,20 @@ def test_both_columns_say_how_often_each_stratum_is_there_and_what_a_write_passe
 def test_what_so_many_of_them_take_is_said_and_drawn():
     widget = Stacks(vm=VM, container=BOX)
     assert widget.state["sentence"] == (
-        "50 virtual machines: 6.97GB of memory, 16.2MB of disk, each ready in 0.125 s; 16GB hold 114. "
-        "50 containers: 50MB of memory, 8.05MB of disk, each ready in 0.25 s; 16GB hold 16,000."
+        "50 virtual machines (cited): 10.4GB of memory, 16.2MB of disk, each ready in 3.87 s; 16GB hold 76. "
+        "50 containers (measured here): 50MB of memory, 8.05MB of disk, each ready in 0.25 s; 16GB hold 16,000."
     )
     alone = Stacks(vm=VM, container=BOX, count=1).state["sentence"]
-    assert "1 container: 1MB of memory, 8MB of disk, ready in 0.25 s" in alone
+    assert "1 container (measured here): 1MB of memory, 8MB of disk, ready in 0.25 s" in alone
+
+
+def test_what_is_measured_and_what_is_cited_are_never_drawn_to_one_scale():
+    cited = replace(BOX, **dict(zip(("start", "memory", "image", "own"), CITED["container"], strict=True)))
+    mixed, like = Stacks(vm=VM, container=BOX), Stacks(vm=VM, container=cited)
+    assert (mixed.state["alike"], like.state["alike"]) == (False, True)
+    assert [mark.size for mark in mixed.still()[2] if mark.state == "memory"] == [0, 0]
+    assert next(mark.size for mark in like.still()[2] if mark.state == "memory") == 1
+    assert "be ready within a second?  VM: no (cited), container: yes (measured here)" in mixed.picture()
 
 
 def test_every_figure_carries_how_it_is_known_also_on_paper():
@@ -47,8 +56,11 @@ def test_every_figure_carries_how_it_is_known_also_on_paper():
     figures = [column[name] for column in widget.state["columns"] for name in ("start", "memory", "image", "own")]
     assert {figure["known"] for figure in figures} == {"measured", "computed", "cited"}
     html = widget._repr_mimebundle_()["text/html"]
-    assert "Firecracker&#x27;s specification" in html and "median of 5" in html and len(html) <= 30_000
-    assert '0.125 s  " cited: Firecracker' in widget.picture() and "0.25 s  = measured: median of 5" in widget.picture()
+    assert "measured for the course" in html and "median of 5" in html and len(html) <= 30_000
+    assert (
+        '3.87 s  " cited: measured for the course' in widget.picture()
+        and "0.25 s  = measured: median of 5" in widget.picture()
+    )
 
 
 def test_a_figure_that_nobody_measured_stays_unknown_everywhere():
@@ -56,7 +68,7 @@ def test_a_figure_that_nobody_measured_stays_unknown_everywhere():
     widget = Stacks(vm=VM, container=unknown)
     assert widget.state["sentence"].endswith("50 containers: nothing was measured.")
     assert widget.state["columns"][1]["memory"] is None
-    assert "be ready within a second?  VM: yes, container: not measured" in widget.picture()
+    assert "be ready within a second?  VM: no (cited), container: not measured" in widget.picture()
 
 
 @pytest.mark.parametrize(("rule", "stack", "truth"), [
@@ -71,7 +83,10 @@ def test_two_needs_are_answered_from_the_figures(rule, stack, truth):
 def test_the_browser_says_where_slider_and_memory_were_left_and_nothing_else_is_believed():
     widget = Stacks(vm=VM, container=BOX)
     widget._heard(widget, {"count": 10, "memory": 8_000_000_000}, [])
-    assert widget.state["sentence"].startswith("10 virtual machines: ") and "8GB hold 57" in widget.state["sentence"]
+    assert (
+        widget.state["sentence"].startswith("10 virtual machines (cited): ")
+        and "8GB hold 38" in widget.state["sentence"]
+    )
     for nonsense in ({"count": 0}, {"count": 51}, {"count": "9"}, {"memory": -1}, {"memory": 1 << 60}, {}):
         widget._heard(widget, nonsense, [])
     assert (widget.count, widget.memory) == (10, 8_000_000_000)

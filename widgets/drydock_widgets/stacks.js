@@ -48,7 +48,7 @@ function told(column, count, memory, same) {
   if (column.start) said.push(`${count === 1 ? "" : "each "}ready in ${column.start.text}`);
   const name = count === 1 ? column.title.slice(0, -1) : column.title;
   const fit = room(column, memory);
-  return `${count} ${name}: ${said.join(", ") || "nothing was measured"}${fit === null ? "" : `; ${bytes(memory)} hold ${fit.toLocaleString("en")}`}.`;
+  return `${count} ${name}${column.known ? ` (${column.known})` : ""}: ${said.join(", ") || "nothing was measured"}${fit === null ? "" : `; ${bytes(memory)} hold ${fit.toLocaleString("en")}`}.`;
 }
 
 /**
@@ -78,9 +78,10 @@ function drawStratum(stratum, count, same, path) {
  * @param {(value: number) => string} write
  * @param {number} scale
  * @param {string} note
+ * @param {boolean} alike whether the columns' figures come from one machine: else no bars, for no scale fits both
  */
-function drawMeasure(label, key, columns, values, write, scale, note) {
-  return make("div", { class: "dd-measure", "data-measure": key }, make("p", { class: "dd-name" }, label, " ", make("span", { class: "dd-soft" }, note)),
+function drawMeasure(label, key, columns, values, write, scale, note, alike) {
+  return make("div", { class: "dd-measure", "data-measure": key }, make("p", { class: "dd-name" }, label, " ", make("span", { class: "dd-soft" }, alike ? note : "one measured here, one cited from another machine: not to be compared")),
     ...columns.map((column, n) => {
       const value = values[n], figure = column[key === "disk" ? "image" : key];
       const bar = make("span", { class: `dd-bar dd-${column.kind}` });
@@ -88,7 +89,7 @@ function drawMeasure(label, key, columns, values, write, scale, note) {
       bar.style.width = `${value === null ? 0 : 100 * Math.min(1, value / scale)}%`;
       return make("div", { class: "dd-figure" },
         make("span", { class: "dd-line" }, make("span", {}, column.title), make("span", {}, value === null ? "not measured" : `${over ? "! more than there is: " : ""}${write(value)}`)),
-        make("span", { class: "dd-track" }, value === null ? null : bar),
+        make("span", { class: "dd-track" }, value === null || !alike ? null : bar),
         figure ? make("span", { class: "dd-known dd-soft" }, `${figure.glyph} ${figure.known}: `, ...worded(figure.source)) : null);
     }));
 }
@@ -126,13 +127,13 @@ function render({ model, el }) {
     const all = state.columns.map((column) => totals(column, count, same));
     const largest = (key) => Math.max(1e-9, ...all.map((one) => one[key] || 0));
     redraw(measures,
-      drawMeasure("Until its first word", "start", state.columns, all.map((one) => one.start), (v) => `${Number(v.toPrecision(3))} s`, largest("start"), "of one"),
-      drawMeasure("Memory", "memory", state.columns, all.map((one) => one.memory), bytes, memory(), `the whole width is the laptop's ${bytes(memory())}`),
-      drawMeasure("Disk", "disk", state.columns, all.map((one) => one.disk), bytes, largest("disk"), ""));
+      drawMeasure("Start-up time", "start", state.columns, all.map((one) => one.start), (v) => `${Number(v.toPrecision(3))} s`, largest("start"), "of one", state.alike),
+      drawMeasure("Memory", "memory", state.columns, all.map((one) => one.memory), bytes, memory(), `the whole width is the laptop's ${bytes(memory())}`, state.alike),
+      drawMeasure("Disk", "disk", state.columns, all.map((one) => one.disk), bytes, largest("disk"), "", state.alike));
     const need = state.needs.find((one) => one.ask === chosen);
     redraw(answers, ...(need ? [...state.columns.map((column) => {
       const answer = gives(need, column, count, memory());
-      return make("p", { class: "dd-answer", "data-answer": String(answer) }, make("span", { class: "dd-state" }, ANSWERS.get(answer)), ` ${column.kind === "vm" ? "virtual machine" : "container"}`);
+      return make("p", { class: "dd-answer", "data-answer": String(answer) }, make("span", { class: "dd-state" }, ANSWERS.get(answer)), `${need.rule && answer !== null ? ` (${column.known})` : ""} ${column.kind === "vm" ? "virtual machine" : "container"}`);
     }), make("p", {}, ...worded(need.why))] : []));
     said.say(state.columns.map((column) => told(column, count, memory(), same)).join(" "));
   }

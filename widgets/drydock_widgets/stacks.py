@@ -8,7 +8,7 @@ from typing import Any
 
 from drydock.model.layer import human
 from drydock.model.prose import as_text
-from drydock.model.stacks import GLYPHS, LAPTOP, NAMES, NEEDS, Figure, Stack, answer
+from drydock.model.stacks import GLYPHS, LAPTOP, NAMES, NEEDS, Figure, Need, Stack, alike, answer
 
 from drydock_widgets.base import Picture, asset
 from drydock_widgets.card import Mark, safe
@@ -67,7 +67,15 @@ class Stacks(Picture):
                    "width": round(float(((s.size or 0) / biggest) ** 0.5), 4)} for s in one.strata]  # fmt: skip
         figures = {name: self._figure(figure, limit) for name, figure in one.figures().items()}
         title = NAMES[one.kind]
-        return {"kind": one.kind, "title": title, "strata": strata, "kernels": one.kernels, "path": one.path, **figures}
+        return {
+            "kind": one.kind,
+            "title": title,
+            "known": one.known,
+            "strata": strata,
+            "kernels": one.kernels,
+            "path": one.path,
+            **figures,
+        }
 
     @staticmethod
     def _figure(figure: Figure | None, limit: int) -> dict[str, Any] | None:
@@ -83,6 +91,7 @@ class Stacks(Picture):
         for limit in (160, 80, 40, 20):
             columns = [self._column(one, limit) for one in self.stacks]
             whole = {"columns": columns, "needs": needs, "count": self.count, "most": MOST, "memory": self.memory,
+                     "alike": alike(*self.stacks),
                      "sentence": safe(self.sentence(), 400)}  # fmt: skip
             if len(json.dumps(whole).encode()) < BUDGET:
                 break
@@ -99,18 +108,27 @@ class Stacks(Picture):
                 marks.append(Mark(s.name, s.what, note=copies))
             memory = one.memory_of(self.count)
             if memory is not None and one.memory:
-                marks.append(Mark("memory", "", memory / most, f"{human(memory)} {one.memory.known}"))
+                marks.append(
+                    Mark(
+                        "memory", "", memory / most if alike(*self.stacks) else 0, f"{human(memory)} {one.memory.known}"
+                    )
+                )
             cells += [[NAMES[one.kind], name, f.text, f.known, f.source] for name, f in one.figures().items() if f]
         for need in NEEDS:
-            said = [WORDS[answer(need, one, self.count, self.memory)] for one in self.stacks]
+            said = [self._answer(need, one) for one in self.stacks]
             cells.append(["", need.ask, f"VM: {said[0]}", f"container: {said[1]}", need.why])
         title = "A kernel for each, or one kernel for all"
         return self.sentence(), title, marks, ["", "What", "Figure", "Known", "How, or why"], cells
+
+    def _answer(self, need: Need, one: Stack) -> str:
+        """Return whether a stack gives what is needed, and how that is known where it follows from a figure."""
+        said = answer(need, one, self.count, self.memory)
+        return WORDS[said] + (f" ({one.known})" if need.rule and said is not None else "")
 
     def picture(self) -> str:
         """Return both stacks as text, and which of them gives what."""
         rows = [self.sentence(), *(one.picture() for one in self.stacks)]
         for need in NEEDS:
-            vm, container = (WORDS[answer(need, one, self.count, self.memory)] for one in self.stacks)
+            vm, container = (self._answer(need, one) for one in self.stacks)
             rows.append(f"{need.ask}?  VM: {vm}, container: {container}. {need.why}")
         return as_text("\n".join(rows))

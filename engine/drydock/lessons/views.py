@@ -37,7 +37,9 @@ FILL = "sleep 0.5; exec dd if=/dev/zero of=/dev/null count=1 bs={size}M"
 TRIES, KILL = 3, 137
 WHOLE = "{size} MB in one piece, {limit}: it got all of them (exit code 0)."
 KILLED = "{size} MB in one piece, {limit}: killed at once (exit code {code}, OOMKilled: {oom})."
-REFUSED = "{size} MB in one piece, {limit}: refused, and not killed (exit code {code}). The program's last words: {said}"
+REFUSED = (
+    "{size} MB in one piece, {limit}: refused, and not killed (exit code {code}). The program's last words: {said}"
+)
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,8 @@ def _filled(
 ) -> tuple[int, bool, str, list[str]]:
     """Return the program's exit code, whether its memory was why it was killed, its last words, and all warnings."""
     command = ["sh", "-c", FILL.format(size=size)]
-    bounds = {"mem_limit": f"{limit}m", "memswap_limit": f"{limit}m"} if limit else {}
-    host = client.api.create_host_config(**bounds)
+    most = f"{limit}m" if limit else None
+    host = client.api.create_host_config(mem_limit=most, memswap_limit=most)
     made = client.api.create_container(image, command, labels={LAB: lesson}, host_config=host)
     one = client.containers.get(made["Id"])
     try:

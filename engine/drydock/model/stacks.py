@@ -83,6 +83,16 @@ class Stack:
         """
         return " → ".join(one.name for one in self.strata if one.passed)
 
+    @property
+    def known(self) -> str:
+        """Return how the figures of one more are known, in words; "" where there are none.
+
+        >>> Stack("vm", (), start=Figure(3.9, "s", "cited", "")).known
+        'cited'
+        """
+        found = {one.known for one in (self.start, self.memory) if one}
+        return "cited" if "cited" in found else "measured here" if found else ""
+
     def figures(self) -> Mapping[str, Figure | None]:
         """Return the figures by what they are called."""
         return {"start": self.start, "memory": self.memory, "image": self.image, "own": self.own}
@@ -115,7 +125,7 @@ class Stack:
 
         >>> box = Stack("container", (), Figure(0.2, "s", "measured", ""), Figure(1e6, "B", "measured", ""))
         >>> print(box.sentence(50))
-        50 containers: 50MB of memory, each ready in 0.2 s; 16GB hold 16,000.
+        50 containers (measured here): 50MB of memory, each ready in 0.2 s; 16GB hold 16,000.
         """
         name = NAMES[self.kind] if count != 1 else NAMES[self.kind].removesuffix("s")
         said = []
@@ -125,7 +135,8 @@ class Stack:
             said.append(f"{human(disk)} of disk")
         if self.start:
             said.append(f"{'each ' if count != 1 else ''}ready in {self.start.text}")
-        told = f"{count} {name}: {', '.join(said) or 'nothing was measured'}"
+        known = f" ({self.known})" if self.known else ""
+        told = f"{count} {name}{known}: {', '.join(said) or 'nothing was measured'}"
         room = self.fits(memory)
         return f"{told}; {human(memory)} hold {room:,}." if room is not None else f"{told}."
 
@@ -174,6 +185,16 @@ NEEDS = (
     Need("be ready within a second", None, None, "A container starts a process. A VM boots a kernel first.", "second"),
     Need("as many as the slider says on this laptop", None, None, "Each VM has a kernel and its memory.", "fit"),
 )  # fmt: skip
+
+
+def alike(one: Stack, other: Stack) -> bool:
+    """Return whether the figures of two stacks may be set beside each other: what is cited is another machine's.
+
+    >>> measured = Stack("container", (), start=Figure(0.4, "s", "measured", ""))
+    >>> alike(measured, measured), alike(Stack("vm", (), start=Figure(3.9, "s", "cited", "")), measured)
+    (True, False)
+    """
+    return len({one.known, other.known} - {""}) < 2
 
 
 def answer(need: Need, stack: Stack, count: int = 50, memory: int = LAPTOP) -> bool | None:

@@ -140,9 +140,9 @@ w
 
 SHOP = """
 from drydock.model.shop import Plan
-from drydock.model.shop_rule import predict, reckoned
+from drydock.model.shop_rule import predict, simulated
 from drydock_widgets import Shop
 
-w = Shop(one for name in ("crash", "slow", "leak") for one in reckoned(Plan(name)))
+w = Shop(one for name in ("crash", "slow", "leak") for one in simulated(Plan(name)))
 w
 """

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from drydock.lessons.shop.images import BROKEN, context
+from drydock.lessons.shop.modelled import ModelStore
 from drydock.model import shop
 from drydock.model.shop import DEEDS, PARTS, REMEDIES, Comparison, Plan, Request, Run
-from drydock.model.shop_rule import orders, predict, reckoned
+from drydock.model.shop_control import disturbance, lost, unrest
+from drydock.model.shop_rule import orders, predict, simulated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -97,7 +99,7 @@ def test_every_customer_is_counted_once(plan):
 @settings(max_examples=20, deadline=None)
 @given(plans)
 def test_what_grows_ends_as_what_was_predicted(plan):
-    values = list(reckoned(plan))
+    values = list(simulated(plan))
     assert values[-1] == predict(plan)
     for earlier, later in pairwise(values):
         for one, two in zip(earlier.runs, later.runs, strict=True):
@@ -121,7 +123,7 @@ def test_a_load_is_bounded(wrong):
 def test_a_model_says_that_it_is_one():
     told = predict(Plan("crash"))
     assert not any(run.measured for run in told.runs)
-    assert told.picture().count("a model, not measured") == 2
+    assert told.picture().count("model, not measured here") == 2
 
 
 def test_a_picture_has_parts_slices_events_and_what_became_of_it():
@@ -133,9 +135,9 @@ def test_a_picture_has_parts_slices_events_and_what_became_of_it():
         "services  Docker  crash: cart, 0.5 s into 4 s of 30 requests a second.",
         "  cart             dead       1.0",
         "  0.0 s  ##########    1 of 1   p50    8 ms   p95    8 ms",
-        "  0.5 s  ..........    0 of 1   1 left",
+        "  0.5 s  ..........    0 of 1   1 gave up",
         "  0.5 s  cart is killed.",
-        "services: 0 % of 1 requests went well after crash in cart; 1 customer left after 0.5 s in vain.",
+        "services: 0 % of 1 requests went well after crash in cart; 1 customer gave up after 0.5 s.",
     ]
 
 
@@ -153,3 +155,51 @@ def test_a_release_changes_one_file():
     before, after = files(context(FOLDER)), files(context(FOLDER, "cart", "1.2", broken=True))
     assert [name for name in after if after[name] != before[name]] == ["parts/cart.py"]
     assert b'VERSION = "1.2"' in after["parts/cart.py"] and after["parts/cart.py"].endswith(BROKEN.encode())
+
+
+def asked(ms, count=30, ok=True, left=False):
+    return tuple(Request(n / 30, "pay", ok, ms, left) for n in range(count))
+
+
+def both(plan, requests, control=()):
+    runs = tuple(Run(name, plan, "Docker", requests=requests, now=plan.seconds) for name in shop.DESIGNS)
+    return Comparison(runs, control)
+
+
+def test_a_run_in_which_nothing_happens_is_calm_only_where_nearly_all_are_served_in_good_time():
+    plan = Plan(seconds=1.5)
+    assert unrest(both(plan, asked(20))) == ""
+    assert unrest(both(plan, asked(20, 45) + asked(500, 5, False, True))) == "the monolith served 90 % of 50"
+    assert unrest(both(plan, asked(80))) == "the monolith needed 80 ms (p95) for a page"
+    assert unrest(both(plan.stretched(2), asked(80))) == ""  # there it is well within the time of that lesson
+    assert lost(both(plan, asked(500, 3, False, True))) and not lost(both(plan, asked(500, 2, False, True)))
+
+
+def test_a_run_is_disturbed_where_what_nobody_touched_fared_badly():
+    plan, visits = Plan("slow", seconds=2.0), tuple(Request(n / 10, "users", True, 5.0) for n in range(20))
+    assert disturbance(both(plan, asked(20), visits)) == ""
+    late = tuple(Request(n / 10, "users", True, 60.0) for n in range(5))
+    assert "5 took longer than 50 ms" in disturbance(both(plan, asked(20), visits[5:] + late))
+    stalled = (*visits, Request(1.9, "users", True, 300.0))
+    assert "one 300 ms" in disturbance(both(plan, asked(20), stalled))
+    crowd = asked(20, 20) + asked(500, 10, False, True)
+    assert disturbance(both(plan, crowd, visits)) == "the monolith served 67 % of 30 before anything happened"
+    hurt = asked(20) + tuple(Request(1.0 + n / 30, "pay", False, 500.0, True) for n in range(30))
+    assert disturbance(both(plan, hurt, visits)) == ""  # what the deed does is the lesson
+
+
+def test_stretched_times_leave_the_lesson_as_it_is():
+    for deed in ("crash", "slow", "leak"):
+        for remedies in ((), ("timeout", "fallback")):
+            quiet, slow = (predict(Plan(deed, remedies=remedies).stretched(n)) for n in (1, 8))
+            for one, other in zip(quiet.runs, slow.runs, strict=True):
+                assert len(one.requests) == len(other.requests)
+                assert abs(one.after.success - other.after.success) < 0.1
+
+
+def test_a_model_in_the_place_of_a_measurement_says_why_and_nobody_can_be_asked():
+    store = ModelStore("the machine is busy.")
+    for values in (store.start(), store.calm(), store.play("crash")):
+        for one in values:
+            assert one.provenance == "Model, not measured here: the machine is busy. " and not one.runs[0].measured
+    assert "nobody can be asked (model, not measured here)" in store.visit("add")

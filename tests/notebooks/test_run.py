@@ -20,7 +20,6 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PATIENCE = 600  # seconds for one cell: ends a cell that hangs. How long a notebook takes, benchmarks/notebooks.py says
-TRIES = {"02-monolith-and-microservices.ipynb": 2}  # it tells percentages of a second's customers: a stall spoils them
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -79,13 +78,10 @@ def lab_containers(daemon):
 def check(path, url, client, tmp_path, executes=True, **environment):
     before, containers = lab_images(client), lab_containers(client)
     cells = told(path, executes)
-    for _ in range(TRIES.get(path.name, 1)):
-        notebook = run(path, url, tmp_path / "home", **environment)
-        assert lab_images(client) - before == set()
-        assert lab_containers(client) <= containers
-        missing = [(id, words) for id, words in cells.items() if not re.search(words, said(notebook, id), re.DOTALL)]
-        if not missing:
-            break
+    notebook = run(path, url, tmp_path / "home", **environment)
+    assert lab_images(client) - before == set()
+    assert lab_containers(client) <= containers
+    missing = [(id, words) for id, words in cells.items() if not re.search(words, said(notebook, id), re.DOTALL)]
     assert missing == [], [said(notebook, id) for id, _ in missing]
 
 

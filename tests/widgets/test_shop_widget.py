@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from drydock.model.shop import DEEDS, PARTS, Comparison, Event, Part, Plan, Request, Run
-from drydock.model.shop_rule import predict, reckoned
+from drydock.model.shop_rule import predict, simulated
 from drydock_widgets.shop import BUDGET, ROWS, SLICES, Shop
 
 CRASH = Plan("crash")
@@ -27,14 +27,14 @@ def test_both_designs_stand_side_by_side_and_a_model_says_that_it_is_one():
     assert [part["name"] for part in several["parts"]] == ["front", *PARTS]
     assert figures(widget, 0)["went well"] == "0 % of 90" and figures(widget, 1)["went well"] == "37 % of 90"
     assert widget.state["sentence"] == predict(CRASH).sentence()
-    assert widget.state["source"] == "a model, not measured" and not widget.state["measured"]
+    assert widget.state["source"] == "model, not measured here" and not widget.state["measured"]
     measured = Comparison(tuple(replace(r, measured=True, engine="Docker 26") for r in predict(CRASH).runs))
     assert Shop(measured).state["source"] == "Docker 26" and Shop(measured).state["measured"]
 
 
 def test_a_stream_is_one_picture_that_grows_and_each_part_keeps_what_became_of_it():
     widget = Shop()
-    last = widget.watch(reckoned(CRASH))
+    last = widget.watch(simulated(CRASH))
     assert widget.comparisons == [last] and widget.state["rows"] == []
     spans = {part["name"]: part["spans"] for part in widget.state["runs"][1]["parts"]}
     assert [state for _, _, state, _ in spans["recommendations"]] == ["running", "dead"]
@@ -44,17 +44,20 @@ def test_a_stream_is_one_picture_that_grows_and_each_part_keeps_what_became_of_i
 
 def test_what_is_watched_next_is_the_next_row_of_small_pictures():
     widget = Shop([predict(Plan(deed)) for deed in DEEDS[:3]])
-    assert [row["label"] for row in widget.state["rows"]] == ["nothing", *(f"{d}: recommendations" for d in DEEDS[1:3])]
+    assert [row["label"] for row in widget.state["rows"]] == [
+        "nothing (model)",
+        *(f"{deed}: recommendations (model)" for deed in DEEDS[1:3]),
+    ]
     assert widget.state["focus"] == 0
     says(widget, focus=1)
     assert widget.state["sentence"] == predict(CRASH).sentence()
-    widget.watch(reckoned(Plan("leak")))
+    widget.watch(simulated(Plan("leak")))
     assert widget.state["count"] == 4 and widget.state["focus"] == 3
     assert "leak: recommendations" in widget.picture() and len(widget.still()[2]) == 8
 
 
 def test_a_run_that_was_interrupted_keeps_its_row():
-    half = [*reckoned(Plan("slow"))][5]
+    half = [*simulated(Plan("slow"))][5]
     assert not half.done
     widget = Shop([predict(CRASH), half, predict(Plan("leak"))])
     assert [one.plan.deed for one in widget.comparisons] == ["crash", "slow", "leak"]

@@ -37,7 +37,7 @@ function told(slice) {
   const [start, long, sent, ok, left, , p95] = slice;
   const bad = sent - ok - left;
   return `${start.toFixed(1)} to ${(start + long).toFixed(1)} s: ${ok} of ${sent} went well`
-    + (bad ? `, ${bad} failed` : "") + (left ? `, ${left} left in vain` : "") + (p95 === null ? "" : `, p95 ${p95} ms`);
+    + (bad ? `, ${bad} failed` : "") + (left ? `, ${left} gave up` : "") + (p95 === null ? "" : `, p95 ${p95} ms`);
 }
 
 const WIDE = 360, HIGH = 56, TIMES = 56, MEMORY = 40, FOOT = 16, X = (t, seconds) => (WIDE * t) / Math.max(seconds, 0.5);
@@ -135,8 +135,9 @@ function render({ model, el }) {
   const rows = make("ol", { class: "dd-rows", "aria-label": "Runs" });
   const plan = make("p", { class: "dd-plan" });
   const columns = make("div", { class: "dd-columns" });
+  const patience = make("span", {});
   const legend = make("p", { class: "dd-soft dd-legend" }, "Customers: ", make("span", { class: "dd-key dd-ok" }), " served ", make("span", { class: "dd-key dd-left" }),
-    " left after 0.5 s in vain ", make("span", { class: "dd-key dd-bad" }), " failed at once. A dashed line: something happened.");
+    " gave up after ", patience, " s ", make("span", { class: "dd-key dd-bad" }), " failed at once. A dashed line: something happened.");
   const slider = make("input", { type: "range", min: 0, step: 0.25, "aria-label": "Moment of the run", oninput: () => draw() });
   const moment = make("output", { class: "dd-code" });
   const scrub = make("label", { class: "dd-scrub" }, "Time ", slider, " ", moment);
@@ -172,7 +173,9 @@ function render({ model, el }) {
     const last = state === null || slider.value === slider.max || newer.focus !== focus;  // who looks at an earlier moment stays there
     state = newer;
     focus = newer.focus;
-    badge.textContent = state.source ? `${state.measured ? "= measured" : "~ reckoned"}: ${state.source}${state.memoryIs ? `; memory: ${state.memoryIs}` : ""}` : "";
+    const notes = [state.memoryIs && `memory: ${state.memoryIs}`, state.control && `control: ${state.control}`].filter(Boolean);
+    badge.textContent = state.source ? [state.measured ? `= measured: ${state.source}` : `~ ${state.source}${state.why ? `: ${state.why}` : ""}`, ...notes].join("; ") : "";
+    patience.textContent = String(state.patience);
     root.dataset.measured = String(state.measured);
     plan.textContent = state.plan;
     redraw(rows, ...state.rows.map((row) => drawRow(row, row.n === state.focus, (n) => model.send({ focus: n }))));

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from drydock.model.layer import counted, human
-from drydock.model.shop import SLICE, Comparison, Part, Run, Window
+from drydock.model.shop import Comparison, Part, Run, Window
+from drydock.model.shop_control import control_sentence
 
 from drydock_widgets.base import Picture, asset
 from drydock_widgets.card import Mark, safe
@@ -59,7 +60,13 @@ class Shop(Picture):
             raise TypeError(WRONG_VALUE.format(kind=f"a {type(value).__name__}"))
         new = value if isinstance(value, Comparison) else Comparison((value,))
         last = self.comparisons[-1] if self.comparisons else None
-        if last is None or last.done or last.plan != new.plan:  # one that was interrupted is never done, and stays
+        spoiled = last is not None and not last.done and new.tries > last.tries
+        if spoiled:  # the attempt before is no row
+            self.comparisons.pop()
+            self._spans.pop()
+        if (
+            spoiled or last is None or last.done or last.plan != new.plan
+        ):  # what was interrupted is never done: it stays
             self.comparisons.append(new)
             self._spans.append({})
         self.comparisons[-1] = new
@@ -68,7 +75,7 @@ class Shop(Picture):
             for part in run.parts:
                 spans = self._spans[-1].setdefault((run.design, part.name), [])
                 at, said = _moment(run), (part.state, _told(part))
-                if not spans and at > SLICE:  # what comes finished does not say what it was before
+                if not spans and at > run.plan.slice:  # what comes finished does not say what it was before
                     spans.append((0.0, "not seen", "only its end was"))
                 if spans and spans[-1][0] == at:
                     spans.pop()
@@ -92,7 +99,7 @@ class Shop(Picture):
             return NOTHING
         if any(run.requests for run in self.chosen.runs):
             return self.chosen.sentence()
-        return " ".join(map(_up, self.chosen.runs))
+        return self.chosen.provenance + " ".join(map(_up, self.chosen.runs))
 
     def snapshot(self) -> dict[str, Any]:
         """Return the chosen comparison and the small ones, thinned out as far as 20 kB ask for."""
@@ -101,10 +108,13 @@ class Shop(Picture):
             first = max(0, min(self._focus - ROWS // 2, len(self.comparisons) - ROWS))
             rows = list(enumerate(self.comparisons))[first : first + ROWS]
             whole = {
-                "sentence": safe(self.sentence(), 500), "focus": self._focus, "count": len(self.comparisons),
+                "sentence": safe(self.sentence(), 900), "focus": self._focus, "count": len(self.comparisons),
                 "plan": safe(now.plan.sentence(), 200) if now else "", "seconds": now.plan.seconds if now else 0,
                 "at": now.plan.at if now and now.plan.deed != "nothing" else None,
                 "source": safe(now.runs[0].source, 60) if now else "",
+                "why": safe(now.runs[0].why, 500) if now else "",
+                "control": safe(control_sentence(now), 120) if now else "",
+                "patience": now.plan.patience if now else 0,
                 "measured": bool(now and all(run.measured for run in now.runs)),
                 "memoryIs": safe(now.runs[0].memory_is, 140) if now else "",
                 "longest": max([50.0, *(w.p95 or 0 for run in now.runs for w in run.windows)]) if now else 50.0,
@@ -134,7 +144,7 @@ class Shop(Picture):
 
     def still(self) -> tuple[str, str, list[Any], list[str], list[list[Any]]]:
         """Return the chosen comparison for paper; where there are several, one line each and design."""
-        head = ["Design", "From", "Asked", "Went well", "Left in vain", "p50", "p95"]
+        head = ["Design", "From", "Asked", "Went well", "Gave up", "p50", "p95"]
         if self.chosen is None:
             return NOTHING, "The store, run two ways", [], head, []
         marks: list[Any] = []
@@ -204,7 +214,7 @@ def _joined(pair: Sequence[Window]) -> Window:
 
 def _moment(run: Run) -> float:
     """Return the moment of the run that its parts stand at: an engine may go on for a while after the last request."""
-    end = run.windows[-1].start + SLICE if run.windows else run.plan.seconds
+    end = run.windows[-1].start + run.plan.slice if run.windows else run.plan.seconds
     return min(run.now, run.plan.seconds, end)
 
 
@@ -233,12 +243,12 @@ def _greatest(runs: Sequence[Run]) -> tuple[float, float, float]:
 
 def _figures(run: Run, most: tuple[float, float, float]) -> list[tuple[str, str, float]]:
     """Return what is compared: its name, the figure in words, and the length of its bar, 0 to 1."""
-    rows, after = [], run.after
+    rows, after, patience = [], run.after, 1000 * run.plan.patience
     if after.success is not None:
         rows.append(("went well", f"{100 * after.success:.0f} % of {after.sent}", after.success))
     if after.p50 is not None and after.p95 is not None:
-        rows.append(("p50", f"{after.p50:.0f} ms", min(1.0, after.p50 / 500)))
-        rows.append(("p95", f"{after.p95:.0f} ms", min(1.0, after.p95 / 500)))
+        rows.append(("p50", f"{after.p50:.0f} ms", min(1.0, after.p50 / patience)))
+        rows.append(("p95", f"{after.p95:.0f} ms", min(1.0, after.p95 / patience)))
     if run.memory is not None:
         rows.append(("memory", human(run.memory), run.memory / most[0]))
     if run.started is not None:
@@ -251,7 +261,8 @@ def _figures(run: Run, most: tuple[float, float, float]) -> list[tuple[str, str,
 def _label(one: Comparison) -> str:
     plan = one.plan
     what = plan.deed if plan.deed == "nothing" else f"{plan.deed}: {plan.part}"
-    return what + (f" + {', '.join(plan.remedies)}" if plan.remedies else "")
+    remedies = f" + {', '.join(plan.remedies)}" if plan.remedies else ""
+    return what + remedies + ("" if one.runs[0].measured else " (model)")
 
 
 def _outcome(run: Run) -> str:

@@ -12,21 +12,20 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from drydock.model.shop import DESIGNS, PARTS, PATHS, PATIENCE, Comparison, Event, Part, Plan, Request, Run
+from drydock.model.shop import DESIGNS, PARTS, PATHS, Comparison, Event, Part, Plan, Request, Run
 
 WORKERS = 2  # requests that a process serves at a time; as in the store's serve.py
 WORK = 0.002  # s that a part works for one answer
 HOP = 0.003  # s to ask another process and to be answered: what the network costs
 FRONT = 0.002  # s that the front itself takes for a page
-SLOW = 0.2  # s that a slow part takes longer
-TIMEOUT, RETRIES, BACKOFF = 0.05, 2, 0.02  # of the remedies: s, times, s before the first new attempt (then twice that)
+RETRIES = 2  # times that the front asks again, where it has that remedy
 GROWTH, LEAKED = 48 << 20, 5 << 19  # bytes that a process may grow; bytes that a leak keeps of each request
 NOTICED = 0.2  # s until nobody is sent any more to a process that died
 STARTUP = {"monolith": 0.5, "services": 0.5}  # s until a process that is started answers
 MEMORY = 30_000_000  # bytes of one process; the framework is nearly all of it
 RELEASED = {"monolith": 774_000, "catalogue": 25_000, "cart": 8_000, "payment": 8_000, "recommendations": 725_000}
 RELEASED |= {"users": 8_000, "other stack": 1_200}  # bytes of the layers that a release of each ships
-STEP = 0.25  # s of the store's time between two values of `reckoned`
+STEP = 0.25  # s of the store's time between two values of `simulated`
 SHARES = {"home": 60, "add": 25, "pay": 15}  # of 100 requests
 
 
@@ -133,8 +132,8 @@ class Design:
         except Silent as silent:
             now, ok = silent.until, False
         door.free[worker] = now
-        if now - order.at > PATIENCE:
-            return Request(order.at, order.kind, False, PATIENCE * 1000, True)
+        if now - order.at > self.plan.patience:
+            return Request(order.at, order.kind, False, self.plan.patience * 1000, True)
         return Request(order.at, order.kind, ok, (now - order.at) * 1000)
 
     def _copy(self, name: str, at: float) -> Copy | None:
@@ -149,7 +148,7 @@ class Design:
         """Ask a part over the network, with the remedies; return when the answer is there.  Raises: Silent."""
         tries = 1 + RETRIES * ("retry" in self.plan.remedies)
         for attempt in range(tries):
-            now += BACKOFF * 2 ** (attempt - 1) if attempt else 0.0
+            now += self.plan.backoff * 2 ** (attempt - 1) if attempt else 0.0
             try:
                 return self._once(part, now)
             except Silent as silent:
@@ -162,7 +161,7 @@ class Design:
         copy = self._copy(part, now)
         if copy is None:
             raise Silent(now + 0.001)
-        limit = now + TIMEOUT if "timeout" in self.plan.remedies else float("inf")
+        limit = now + self.plan.timeout if "timeout" in self.plan.remedies else float("inf")
         worker, begun = copy.begin(now + HOP * self._jitter())
         done = self._inside(copy, part, begun)
         copy.free[worker] = done
@@ -173,7 +172,7 @@ class Design:
     def _inside(self, copy: Copy, part: str, now: float) -> float:
         """Run a part's code in this process; return when it is done.  Raises: Silent where the process ends."""
         struck = part == self.plan.part and now >= self.plan.at
-        done = now + WORK * self._jitter() + (SLOW if struck and self.plan.deed == "slow" else 0.0)
+        done = now + WORK * self._jitter() + (self.plan.slow if struck and self.plan.deed == "slow" else 0.0)
         if struck and self.plan.deed == "leak":
             copy.leaks.append(now)
             if LEAKED * len(copy.leaks) > GROWTH and not copy.dead(now):
@@ -227,7 +226,7 @@ def told(design: str, plan: Plan) -> str:
         "crash": "The process is killed, and all five parts with it."
         if whole
         else f"The process of {part} is killed; the other five live on.",
-        "slow": f"Every answer of {part} takes 200 ms longer.",
+        "slow": f"Every answer of {part} takes {1000 * plan.slow:.0f} ms longer.",
         "leak": f"{part} keeps 2.5 MB of every request; its process may grow by 48 MB.",
         "bad release": f"A release of {part} that does not start is shipped"
         + (": the whole store is in it." if whole else "."),
@@ -247,23 +246,26 @@ def shipped(design: str, plan: Plan) -> int | None:
     return RELEASED["monolith" if design == "monolith" else plan.part if plan.deed != "other stack" else plan.deed]
 
 
-def predict(plan: Plan, startup: Mapping[str, float] = STARTUP) -> Comparison:
+def predict(plan: Plan, startup: Mapping[str, float] = STARTUP, why: str = "") -> Comparison:
     """Return what the model says of both designs under a plan, `startup` being how long a process of each starts.
 
+    `why` says why it is asked: nothing could be measured.
+
     >>> print(predict(Plan("crash")).sentence())
-    monolith: 0 % of 90 requests went well after crash in recommendations.
+    Model, not measured here. monolith: 0 % of 90 requests went well after crash in recommendations.
     services: 37 % of 90 requests went well after crash in recommendations; p95 19 ms.
     """
-    return Comparison(tuple(_run(Design(design, plan, startup[design])) for design in DESIGNS))
+    return Comparison(tuple(_run(Design(design, plan, startup[design]), why) for design in DESIGNS))
 
 
-def _run(model: Design) -> Run:
+def _run(model: Design, why: str) -> Run:
     design, plan = model.design, model.plan
     requests = tuple(model.serve(order) for order in orders(plan))
     return Run(
         design,
         plan,
         measured=False,
+        why=why,
         parts=model.parts(plan.seconds),
         requests=requests,
         events=tuple(model.events),
@@ -275,15 +277,15 @@ def _run(model: Design) -> Run:
     )
 
 
-def reckoned(plan: Plan) -> Iterator[Comparison]:
+def simulated(plan: Plan, why: str = "") -> Iterator[Comparison]:
     """Yield the same as it grows, a quarter of a second of the store's time each; the last is `predict`'s."""
-    whole, models = predict(plan), [Design(design, plan, STARTUP[design]) for design in DESIGNS]
+    whole, models = predict(plan, why=why), [Design(design, plan, STARTUP[design]) for design in DESIGNS]
     for model in models:
         for order in orders(plan):
             model.serve(order)
-    steps = int(plan.seconds / STEP)
-    for step in range(1, steps):
-        yield Comparison(tuple(_until(run, m, step * STEP) for run, m in zip(whole.runs, models, strict=True)))
+    long = STEP * plan.stretch
+    for step in range(1, int(plan.seconds / long)):
+        yield Comparison(tuple(_until(run, m, step * long) for run, m in zip(whole.runs, models, strict=True)))
     yield whole
 
 

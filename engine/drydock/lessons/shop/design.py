@@ -16,8 +16,8 @@ from docker.errors import APIError
 from drydock.lessons.own import LAB
 from drydock.lessons.shop.images import OTHER, Images
 from drydock.lessons.shop.process import NoShop, Process, free_port
-from drydock.model.shop import PARTS, Event, Part, Plan
-from drydock.model.shop_rule import BACKOFF, LEAKED, RETRIES, SLOW, TIMEOUT, told
+from drydock.model.shop import BACKOFF, PARTS, Event, Part, Plan
+from drydock.model.shop_rule import LEAKED, RETRIES, told
 
 FIRST, BETTER, BAD = "1.0", "1.1", "1.2"
 STOP = 2  # seconds that a process has to end by itself
@@ -97,6 +97,10 @@ class Design:
         """Keep how much all processes held together when they were asked last."""
         known = [p.memory for p in self.all() if p.state == "running" and p.memory is not None]
         self.held.append((max(0.0, round(time.perf_counter() - self.began, 3)), sum(known)))
+
+    def process(self, kind: str) -> Process:
+        """Return the first process of a kind."""
+        return self.processes[kind][0]
 
     # -- starting and ending
 
@@ -200,9 +204,9 @@ class Design:
         if useless:
             self.note("remedy", plan.part, USELESS.format(remedies=", ".join(useless)))
         self.settings = {
-            "timeout": TIMEOUT if "timeout" in plan.remedies else None,
+            "timeout": plan.timeout if "timeout" in plan.remedies else None,
             "retries": RETRIES if "retry" in plan.remedies else 0,
-            "backoff": BACKOFF,
+            "backoff": plan.backoff,
             "fallback": "fallback" in plan.remedies,
         }
         if "replica" in plan.remedies:
@@ -237,7 +241,7 @@ class Design:
 
     def _slow(self, plan: Plan) -> None:
         for process in self._copies(self.struck(plan.part)):
-            self._set(process, slow={plan.part: SLOW})
+            self._set(process, slow={plan.part: plan.slow})
             process.fault = "slow"
 
     def _leak(self, plan: Plan) -> None:

@@ -1,4 +1,7 @@
-"""Customers: a bounded load of a fixed number of requests a second, the same ones in the same order for each design."""
+"""Customers: a bounded load of a fixed number of requests a second, the same ones in the same order for each design.
+
+And the control: visits to a part that nobody touches, so that a busy machine is told apart from a store in trouble.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,29 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
-from drydock.model.shop import PATIENCE, Plan, Request
+from drydock.lessons.shop.process import Process
+from drydock.model.shop import Plan, Request
 from drydock.model.shop_rule import Order, orders
 
 THREADS = 18  # at 30 requests a second each has 0.6 s for one: longer than any customer waits, so none is late
+
+
+class Control:
+    """Visits to one process that nobody touches; `visits` grows while it is visited."""
+
+    def __init__(self, plan: Plan, process: Process, began: float) -> None:
+        self.plan, self.process, self.began = plan, process, began
+        self.visits: list[Request] = []
+
+    def visit(self) -> None:
+        """Ask the process once, straight, and keep how long that took."""
+        sent, good = time.perf_counter(), True
+        try:
+            self.process.say("GET", f"/{self.process.part}", timeout=self.plan.patience)
+        except (OSError, http.client.HTTPException):
+            good = False
+        took = time.perf_counter() - sent
+        self.visits.append(Request(sent - self.began, self.process.part, good, 1000 * took))
 
 
 class Load:
@@ -27,7 +49,7 @@ class Load:
         self.began = 0.0
         self._turn = itertools.count()
         self._over = threading.Event()
-        mine, count = orders(plan), max(THREADS, int(plan.rate * PATIENCE * 1.2) + 1)
+        mine, count = orders(plan), max(THREADS, int(plan.rate * plan.patience * 1.2) + 1)
         self._threads = [
             threading.Thread(target=self._customers, args=[mine[number::count]], daemon=True) for number in range(count)
         ]
@@ -62,7 +84,7 @@ class Load:
         try:
             if not doors:
                 raise ConnectionRefusedError("nobody is there")
-            good = _get(doors[next(self._turn) % len(doors)], order.path, sent + PATIENCE)
+            good = _get(doors[next(self._turn) % len(doors)], order.path, sent + self.plan.patience)
         except TimeoutError:
             left = True
         except (OSError, http.client.HTTPException):
@@ -72,7 +94,7 @@ class Load:
 
 def _get(door: int, path: str, until: float) -> bool:
     """Return whether the answer to a request was a good one.  Raises: TimeoutError, OSError, HTTPException."""
-    connection = http.client.HTTPConnection("127.0.0.1", door, timeout=PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", door, timeout=max(0.001, until - time.perf_counter()))
     with closing(connection):
         connection.connect()
         assert connection.sock is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from drydock import cli, record
-from drydock.record import lines, travel
+from drydock.record import learners, lines, travel
 from drydock.record.learners import OddName
 from drydock.record.travel import BadProgress
 
@@ -19,7 +19,7 @@ ROW = {"notebook": "06", "question": "q", "answer": "a", "truth": "a", "right": 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     """A home of the test's own, and a learner of whom nobody knows the name."""
-    for name in ("DRYDOCK_LEARNER", "JUPYTERHUB_USER"):
+    for name in ("DRYDOCK_LEARNER", "JUPYTERHUB_USER", *learners.BINDER):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DRYDOCK_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
@@ -69,6 +69,25 @@ def test_a_name_is_asked_for_once_and_takes_over_what_was_answered_without_one(m
     assert "$JUPYTERHUB_USER" in record.call_me() and part("06").answered == 0
     with pytest.raises(OddName, match="Try:"):
         record.call_me("../ada\n")
+
+
+@pytest.mark.parametrize("variable", ["BINDER_LAUNCH_HOST", "BINDER_REPO_URL", "BINDER_REQUEST"])
+def test_the_name_that_binder_makes_up_is_nobodys(monkeypatch, variable):
+    monkeypatch.setenv("JUPYTERHUB_USER", "course-drydock-k3jx8q2v")
+    monkeypatch.setenv(variable, "v2/gh/course/drydock/main")
+    assert "no name" in record.call_me()
+    assert "under the name ada" in record.call_me("ada")
+    answer()
+    assert record.predictions()[0]["learner"] == "ada"
+    monkeypatch.setenv("DRYDOCK_LEARNER", "bob")
+    assert "$DRYDOCK_LEARNER" in record.call_me()
+
+
+def test_a_service_called_binder_beside_a_hub_is_not_binder(monkeypatch):
+    """Kubernetes tells every pod of the services in its name space: BINDER_SERVICE_HOST, BINDER_PORT."""
+    monkeypatch.setenv("JUPYTERHUB_USER", "ada")
+    monkeypatch.setenv("BINDER_SERVICE_HOST", "127.0.0.1")
+    assert "$JUPYTERHUB_USER" in record.call_me()
 
 
 def test_answers_go_elsewhere_and_come_back_merged_without_twins(tmp_path, monkeypatch):

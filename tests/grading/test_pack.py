@@ -190,6 +190,10 @@ def test_the_notebooks_calls_know_the_learner_and_the_check(engine, tmp_path, mo
     monkeypatch.delenv("DRYDOCK_LEARNER", raising=False)
     with pytest.raises(notebook.NoLearner, match='me = "ada"'):
         notebook.nonce("ex1")
+    monkeypatch.setenv("BINDER_REQUEST", "v2/gh/course/drydock/main")
+    monkeypatch.setenv("JUPYTERHUB_USER", "course-drydock-k3jx8q2v")  # Binder makes it up
+    with pytest.raises(notebook.NoLearner):
+        notebook.nonce("ex1")
     monkeypatch.setenv("DRYDOCK_LEARNER", "ada")
     assert notebook.nonce("ex1") == nonce("ex1", "ada")
     with pytest.raises(LookupError, match="Try: one of ex1, ex2"):

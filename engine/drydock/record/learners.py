@@ -9,7 +9,9 @@ import time
 from drydock.record import lines
 
 NOBODY = "me"  # what the answers of a learner without a name are kept under
-SETTINGS = ("DRYDOCK_LEARNER", "JUPYTERHUB_USER")
+# What BinderHub's spawner sets in a pod (its binderspawner_mixin.py); JUPYTERHUB_USER is a name that it makes up.
+# BINDER_SERVICE_HOST is not among them: Kubernetes sets that beside any service called binder.
+BINDER = ("BINDER_LAUNCH_HOST", "BINDER_REPO_URL", "BINDER_REF_URL", "BINDER_REQUEST", "BINDER_PERSISTENT_REQUEST")
 NAME = re.compile(r"\w(?:[\w .@+-]{0,62}\w)?")
 ODD_NAME = (
     "{name!r} cannot be kept as a name: it has at most 64 letters, digits, spaces, and . _ - @ + between them.\n"
@@ -25,8 +27,20 @@ class OddName(ValueError):
 
 
 def learner() -> str:
-    """Return who is learning: `$DRYDOCK_LEARNER`, else `$JUPYTERHUB_USER`, else the name once given, else "me"."""
-    return next((name for setting in SETTINGS if (name := os.environ.get(setting))), "") or _kept()
+    """Return who is learning: `$DRYDOCK_LEARNER`, else `$JUPYTERHUB_USER`, else the name once given, else "me".
+
+    On Binder JUPYTERHUB_USER does not count.
+    """
+    setting = _setting()
+    return os.environ[setting] if setting else _kept()
+
+
+def _setting() -> str | None:
+    """Return the variable that says who is learning, or None."""
+    if os.environ.get("DRYDOCK_LEARNER"):
+        return "DRYDOCK_LEARNER"
+    binder = any(os.environ.get(name) for name in BINDER)
+    return "JUPYTERHUB_USER" if os.environ.get("JUPYTERHUB_USER") and not binder else None
 
 
 def _kept() -> str:
@@ -45,8 +59,7 @@ def call_me(name: str = "") -> str:
     if name and name != _kept():
         lines.change("learner", lambda rows: [{"name": name, "time": time.time()}])
         lines.change("predictions", lambda rows: [_renamed(row, name) for row in rows])
-    setting = next((setting for setting in SETTINGS if os.environ.get(setting)), None)
-    if setting:
+    if setting := _setting():
         return GIVEN.format(name=learner(), setting=f"${setting}")
     return NAMELESS if learner() == NOBODY else KNOWN.format(name=learner())
 

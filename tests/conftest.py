@@ -40,6 +40,18 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=NO_BROWSER))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call():
+    """Forget what a test set in the environment: `connect()` passes DOCKER_HOST on to what the process starts next."""
+    before = dict(os.environ)
+    try:
+        return (yield)
+    finally:
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update(before)
+
+
 def pytest_generate_tests(metafunc):
     """Run each test that asks for `daemon` once for every engine; those of a module's LATER in `make deep` only."""
     if "daemon_url" not in metafunc.fixturenames:

@@ -1,9 +1,8 @@
-"""Which engine answers: `drydock.connect()`, as `docker` itself chooses it; and its images: `drydock.image(...)`."""
+"""A client of the engine that answers: `drydock.connect()`; and the engine's images: `drydock.image(...)`."""
 
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from docker.errors import DockerException
 from docker.utils import kwargs_from_env
 from requests.exceptions import RequestException
 
-from drydock import read
+from drydock import docker_host, read
+from drydock.docker_host import address
 from drydock.model.change import Writable
 from drydock.model.image import Image
 
@@ -23,6 +23,7 @@ NO_ENGINE = (
     "Docker is probably not installed, not started, or not yours to use.\n"
     "Try: {cure}"
 )
+NOR_OWN = "The kit's own engine does not help either."
 
 
 class EngineUnavailable(RuntimeError):
@@ -33,25 +34,26 @@ def connect(timeout: int = 120) -> docker.DockerClient:
     """Return a client of the Docker engine that `docker` itself would use: an ordinary docker-py client.
 
     DOCKER_HOST comes first, then the current Docker context, then the default socket. Where none of Docker's own
-    answers, the kit's own engine does; it is started when it is needed. What DOCKER_HOST names is never replaced,
-    nor is Docker where DRYDOCK_ENGINE=docker is set; DRYDOCK_ENGINE=drydock takes the kit's own.
+    answers, the kit's own engine does; it is started when it is needed, and DOCKER_HOST is set, so that `docker` in
+    a `!` cell reaches it, too. What DOCKER_HOST names is never replaced, nor is Docker where DRYDOCK_ENGINE=docker is
+    set; DRYDOCK_ENGINE=drydock takes the kit's own.
 
     Raises: EngineUnavailable.
     """
-    where = "the default socket"
+    where = address()
     try:
-        where = address()
-        return _client(where, timeout)
+        client = _client(where, timeout)
     except (DockerException, RequestException, OSError, ValueError) as error:
-        if not _replaceable(where):
+        if not docker_host.replaceable(where):
             raise EngineUnavailable(_unavailable(where, error)) from None
-        return _client(_own(_unavailable(where, error)), timeout)
+        where = _started(error)
+        client = _client(where, timeout)
+    docker_host.pass_on(where)
+    return client
 
 
 def daemon(timeout: int = 20) -> docker.DockerClient | None:
     """Return a client of the engine that runs here already, or None: no engine is started for that."""
-    if os.environ.get("DRYDOCK_ENGINE") == "drydock":
-        return None
     try:
         return _client(address(), timeout)
     except (DockerException, RequestException, OSError, ValueError):
@@ -59,7 +61,7 @@ def daemon(timeout: int = 20) -> docker.DockerClient | None:
 
 
 def _client(where: str, timeout: int) -> docker.DockerClient:
-    _knock(where)
+    docker_host.knock(where)
     client = docker.DockerClient(base_url=where, timeout=timeout, tls=_tls(where))
     try:
         client.ping()
@@ -69,57 +71,24 @@ def _client(where: str, timeout: int) -> docker.DockerClient:
     return client
 
 
-def _replaceable(where: str) -> bool:
-    """Return True where the kit's own engine may answer instead: nobody chose another one by name."""
-    chosen = os.environ.get("DOCKER_HOST") or os.environ.get("DRYDOCK_ENGINE") == "docker"
-    return not chosen and (where.startswith("unix://") or where == "the default socket")
-
-
-def _own(why: str) -> str:
+def _started(error: Exception) -> str:
     """Start the kit's own engine, or find it running, and return its address.
 
-    Raises: EngineUnavailable with both reasons.
+    Raises: EngineUnavailable, which says why Docker does not answer, and why the kit's own engine does not either.
     """
+    where = docker_host.docker()
+    try:
+        docker_host.knock(where)
+    except OSError as refused:
+        error = refused
     try:
         from drydock.engine import process
     except ImportError:  # Windows: neither Unix sockets nor file locks of this kind
-        raise EngineUnavailable(why) from None
+        raise EngineUnavailable(_unavailable(where, error)) from None
     try:
         return process.start(process.home()).url
-    except (process.NotStarted, OSError) as error:
-        raise EngineUnavailable(f"{why}\nThe kit's own engine does not help either. {error}") from None
-
-
-def _knock(where: str) -> None:
-    """Raise OSError where nobody listens: docker-py would wrap the reason twice, and leave a socket open."""
-    if where.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX) as knock:
-            knock.connect("/" + where.removeprefix("unix://").lstrip("/"))
-
-
-def address() -> str:
-    """Return the address of the engine that `connect()` would talk to, without starting one."""
-    if os.environ.get("DRYDOCK_ENGINE") == "drydock":
-        return _running() or _own("DRYDOCK_ENGINE=drydock asks for the kit's own engine.")
-    if os.environ.get("DOCKER_HOST"):
-        return os.environ["DOCKER_HOST"]
-    context = docker.ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT") or None)
-    found = str((context.Host if context else None) or "unix:///var/run/docker.sock")
-    try:
-        _knock(found)
-    except OSError:
-        return (_running() if _replaceable(found) else None) or found
-    return found
-
-
-def _running() -> str | None:
-    """Return the address of the kit's own engine where it runs."""
-    try:
-        from drydock.engine import process
-    except ImportError:
-        return None
-    there = process.found(process.home())
-    return there.url if there else None
+    except (process.NotStarted, OSError) as other:
+        raise EngineUnavailable(f"{_unavailable(where, error)}\n{NOR_OWN} {other}") from None
 
 
 def embedded(version: Mapping[str, Any]) -> bool:
@@ -135,6 +104,8 @@ def called(client: docker.DockerClient) -> str:
 
 def _tls(where: str) -> Any:
     """Return the certificates that DOCKER_HOST's variables, or the Docker context, name; False where there are none."""
+    if where.startswith("unix://"):
+        return False
     if os.environ.get("DOCKER_HOST"):
         return kwargs_from_env().get("tls", False)
     context = docker.ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT") or None)

@@ -79,7 +79,8 @@ def server(home: Path, extra: dict[str, str] | None = None, python: str = sys.ex
     folders = {"CONFIG_DIR": "config", "RUNTIME_DIR": "runtime"}
     env = os.environ | {f"JUPYTER_{name}": str(home / folder) for name, folder in folders.items()} | (extra or {})
     env |= {"JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces")}
-    env["PATH"] = f"{Path(python).parent}{os.pathsep}{env['PATH']}"
+    if "PATH" not in (extra or {}):
+        env["PATH"] = f"{Path(python).parent}{os.pathsep}{env['PATH']}"
     log = home / "server.log"
     with log.open("w") as out:
         process = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT)

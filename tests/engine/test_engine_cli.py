@@ -9,11 +9,10 @@ import tempfile
 import time
 from contextlib import closing, suppress
 from pathlib import Path
-from types import SimpleNamespace
 
 import drydock
 import pytest
-from drydock import cli, client
+from drydock import cli, client, docker_host
 from drydock.cli import doctor
 from drydock.engine import process
 from drydock.engine.run import processes
@@ -38,8 +37,8 @@ def no_docker(monkeypatch, home):
     """A machine without Docker: nothing listens at the default socket."""
     for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DRYDOCK_ENGINE"):
         monkeypatch.delenv(name, raising=False)
-    nowhere = SimpleNamespace(Host=f"unix://{home}/no-docker.sock", TLSConfig=None)
-    monkeypatch.setattr(client.docker.ContextAPI, "get_context", lambda name=None: nowhere)
+    monkeypatch.setenv("DOCKER_CONFIG", str(home / "docker"))
+    monkeypatch.setattr(docker_host, "DEFAULT", f"unix://{home}/no-docker.sock")
 
 
 def engine(*words):

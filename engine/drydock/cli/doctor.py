@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -17,7 +18,8 @@ from docker.errors import DockerException
 from requests.exceptions import RequestException
 
 from drydock.badge import executes
-from drydock.client import EngineUnavailable, address, connect, embedded
+from drydock.client import EngineUnavailable, connect, embedded
+from drydock.docker_host import DOCKER_HOST, address, export, variables
 from drydock.model.layer import human, shown
 
 TIGHT = 2_000_000_000  # the whole course with its images stays below this many bytes
@@ -26,6 +28,14 @@ BUILDKIT = "BuildKit, the builder that `docker build` uses today; the classic bu
 CLASSIC = "the classic builder: one step after the other. BuildKit has been the default since Docker 23"
 BUILDX = "{said}: a BuildKit build can be watched step by step"
 NO_BUILDX = "not installed: builds are watched with the classic builder. Docker's own packages bring it (docker-buildx)"
+COMMAND = "{said}, at {path}"
+NO_COMMAND = "not installed. The notebooks need none; to type `docker` in a terminal: {how}"
+HOW = {
+    "Linux": "apt install docker.io (Debian, Ubuntu)",
+    "Darwin": "brew install docker",
+    "Windows": "it comes with Docker Desktop",
+}
+FINDS = "`docker` finds this engine by itself"
 CONTAINERD = "the containerd image store ({driver}): an image's ID is its manifest's digest"
 OWN = "the kit's own store, an OCI layout: an image's ID is the digest of its configuration, as Docker's"
 GRAPH = "Docker's own store ({driver}): an image's ID is the digest of its configuration"
@@ -103,6 +113,8 @@ def _engine(client: docker.DockerClient) -> list[tuple[str, str]]:
         *(_rung(info) if embedded(said) else []),
         ("Builder", BUILDKIT if newest_builder(client) else CLASSIC),
         ("buildx", BUILDX.format(said=buildx) if buildx else NO_BUILDX),
+        ("docker", command()),
+        ("Other shells", _line_to_paste(embedded(said))),
         ("Images", _store(info)),
         ("Disk", _disk(info)),
     ]
@@ -123,16 +135,37 @@ def newest_builder(client: docker.DockerClient) -> bool:
     return bool(answer.headers.get("Builder-Version") == "2")
 
 
+def command() -> str:
+    """Return what `docker --version` prints, and where that program lies; where there is none, how to get it."""
+    path = shutil.which("docker")
+    if path is None:
+        return NO_COMMAND.format(how=HOW.get(platform.system(), HOW["Linux"]))
+    return COMMAND.format(said=_printed("docker", "--version") or "it does not run", path=path)
+
+
+def _line_to_paste(own: bool) -> str:
+    """Return what a shell that JupyterLab did not open needs, so that `docker` there reaches the engine at work."""
+    if own:
+        return export(variables(address()))
+    chosen = os.environ.get(DOCKER_HOST)
+    return export({DOCKER_HOST: chosen}) if chosen else FINDS
+
+
 def buildx_version() -> str | None:
     """Return what `docker buildx version` prints, or None where there is no docker command with buildx."""
-    if shutil.which("docker") is None:
+    words = (_printed("docker", "buildx", "version") or "").split()
+    return f"buildx {words[1]}" if len(words) > 1 else None
+
+
+def _printed(*words: str) -> str | None:
+    """Return what a command prints, or None where it is not there or fails."""
+    if shutil.which(words[0]) is None:
         return None
     try:
-        done = subprocess.run(["docker", "buildx", "version"], capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    words = done.stdout.split()
-    return f"buildx {words[1]}" if done.returncode == 0 and len(words) > 1 else None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _store(info: dict[str, Any]) -> str:

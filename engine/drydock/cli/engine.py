@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from drydock.docker_host import export, variables
 from drydock.engine import process
 
-STARTED = "{was} at {url}, process {pid}.\nTry: export DOCKER_HOST={url}"
+STARTED = "{was} at {url}, process {pid}.\nTry: {export}"
 NONE = "No engine runs in {home}.\nTry: drydock engine start"
-STOPPED = "The engine has stopped, and all that ran in it."
+STOPPED = "The engine has stopped, and all that ran in it.\nTo use it again: drydock engine start"
 
 
 def main(words: Sequence[str]) -> int:
@@ -56,7 +57,7 @@ def start(home: Path, where: Path | None, rung: str | None) -> int:
     before = process.found(home)
     found = process.start(home, where, rung)
     was = "The engine runs already" if before and before.pid == found.pid else "The engine answers"
-    print(STARTED.format(was=was, url=found.url, pid=found.pid))
+    print(STARTED.format(was=was, url=found.url, pid=found.pid, export=export(variables(found.url))))
     return 0
 
 

@@ -32,7 +32,7 @@ def first_page(command: list[str]) -> float:
     port = driver.free_port()
     options = ["--no-browser", f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=x"]
     with tempfile.TemporaryDirectory() as folder:
-        env = dict(os.environ, JUPYTER_RUNTIME_DIR=folder, JUPYTERLAB_WORKSPACES_DIR=folder)
+        env = dict(os.environ, JUPYTER_RUNTIME_DIR=folder, JUPYTERLAB_WORKSPACES_DIR=folder, DRYDOCK_HOME=folder)
         start = time.perf_counter()
         process = subprocess.Popen(
             [*command, *options], cwd=ROOT, env=env, start_new_session=True,
@@ -50,6 +50,7 @@ def first_page(command: list[str]) -> float:
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait()
+            driver.engine.stop(Path(folder))
             time.sleep(0.5)  # its children end after it; they would slow the next one's start
 
 

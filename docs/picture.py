@@ -28,25 +28,23 @@ def main() -> int:
     parser.add_argument("cells", nargs="*", type=int, default=[10], help="the cells to show, one picture each")
     parser.add_argument("--dark", action="store_true")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        home = {"DRYDOCK_HOME": str(Path(folder) / "drydock")}
-        with driver.server(Path(folder), home) as lab, driver.browser() as chromium:
-            shutil.copytree(ROOT / "notebooks", lab.root / "notebooks", ignore=shutil.ignore_patterns("work"))
-            tab = driver.Tab(lab, chromium.new_context(viewport={"width": 1360, "height": 1000}))
-            tab.page.set_default_timeout(240_000)
-            tab.open(f"notebooks/{asked.notebook}.ipynb")
-            tab.command("application:toggle-left-area")
-            if asked.dark:
-                tab.theme("JupyterLab Dark")
-            tab.run_all()
-            for n, cell in enumerate(asked.cells or [10]):
-                tab.page.evaluate(SHOW, cell)
-                tab.page.wait_for_timeout(1500)  # JupyterLab draws a cell when it comes into view
-                name = asked.to if n == 0 else asked.to.with_stem(f"{asked.to.stem}-{cell}")
-                tab.page.screenshot(path=str(name))
-            for problem in (*tab.problems, *tab.offsite):
-                print("problem:", problem, file=sys.stderr)
-            return len(tab.problems) + len(tab.offsite)
+    with tempfile.TemporaryDirectory() as folder, driver.server(Path(folder)) as lab, driver.browser() as chromium:
+        shutil.copytree(ROOT / "notebooks", lab.root / "notebooks", ignore=shutil.ignore_patterns("work"))
+        tab = driver.Tab(lab, chromium.new_context(viewport={"width": 1360, "height": 1000}))
+        tab.page.set_default_timeout(240_000)
+        tab.open(f"notebooks/{asked.notebook}.ipynb")
+        tab.command("application:toggle-left-area")
+        if asked.dark:
+            tab.theme("JupyterLab Dark")
+        tab.run_all()
+        for n, cell in enumerate(asked.cells or [10]):
+            tab.page.evaluate(SHOW, cell)
+            tab.page.wait_for_timeout(1500)  # JupyterLab draws a cell when it comes into view
+            name = asked.to if n == 0 else asked.to.with_stem(f"{asked.to.stem}-{cell}")
+            tab.page.screenshot(path=str(name))
+        for problem in (*tab.problems, *tab.offsite):
+            print("problem:", problem, file=sys.stderr)
+        return len(tab.problems) + len(tab.offsite)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from pathlib import Path
 import docker
 
 from drydock.badge import FROM_THE_CACHE, executes
-from drydock.client import LAB, address, called, connect, embedded
+from drydock.client import LAB, called, connect, embedded
+from drydock.docker_host import address
 from drydock.model.cache import Known, Plan
 from drydock.model.dockerfile import parse
 from drydock.model.resolve import Base, bases

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import sys
 import time
 import urllib.request
 from pathlib import Path
 
 import nbformat
+import websocket
 from nbclient import NotebookClient
 
 PATIENCE = 300  # seconds for JupyterLab on one slow CPU
@@ -24,6 +26,21 @@ def lab(port):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def typed(port, line):
+    """Open a terminal of JupyterLab, type a line, and return what is printed until the line's end is."""
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}/api/terminals?token=x", method="POST")
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        name = json.load(answer)["name"]
+    link = websocket.create_connection(f"ws://127.0.0.1:{port}/terminals/websocket/{name}?token=x", timeout=PATIENCE)
+    link.send(json.dumps(["stdin", f"{line}; echo ended with $?\r"]))
+    printed = ""
+    while not re.search(r"^ended with \d", printed, re.M):
+        kind, *text = json.loads(link.recv())
+        printed += text[0] if kind == "stdout" else ""
+    link.close()
+    return printed
 
 
 def run(path):
@@ -44,6 +61,7 @@ def run(path):
 def main():
     if sys.argv[1] == "lab":
         found = lab(sys.argv[2])
+        found["terminal"] = typed(sys.argv[2], "docker version && drydock doctor")
     else:
         found = {name: run(Path("notebooks") / f"{name}.ipynb") for name in sys.argv[1:]}
     print(json.dumps(found | {"memory": peak()}))

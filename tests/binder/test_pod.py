@@ -94,10 +94,16 @@ def test_the_doctor_says_which_rung_and_why(pod):
     assert code == 0 and re.search(r"[Rr]ung +C", said), said
 
 
-def test_jupyterlab_starts(pod):
-    pod.begin("./start", "jupyter", "lab", "--no-browser", "--port=8888", "--ServerApp.ip=127.0.0.1")
+def test_jupyterlab_starts_and_its_terminal_reaches_the_engine(pod):
+    home = {"DRYDOCK_HOME": f"{pod_module.HOME}/home-lab"}
+    options = ("--no-browser", "--port=8888", "--ServerApp.ip=127.0.0.1", "--IdentityProvider.token=x")
+    pod.begin("./start", "jupyter", "lab", *options, SHELL="/bin/bash", **home)
     code, said = pod.do("python", STARTED, "lab", "8888")
-    assert code == 0 and json.loads(said.splitlines()[-1])["version"], said
+    pod.do("drydock", "engine", "stop", **home)
+    assert code == 0, said
+    found = json.loads(said.splitlines()[-1])
+    assert found["version"] and "ended with 0" in found["terminal"], found["terminal"]
+    assert "Drydock engine" in found["terminal"] and "DOCKER_BUILDKIT=0" in found["terminal"]
 
 
 def test_notebooks_run_on_rung_c(pod):

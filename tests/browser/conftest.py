@@ -17,7 +17,7 @@ _spec.loader.exec_module(driver)
 def lab(tmp_path_factory):
     """A JupyterLab server with a home of its own."""
     home = tmp_path_factory.mktemp("lab")
-    with driver.server(home, {"DRYDOCK_HOME": str(home / "drydock")}) as running:
+    with driver.server(home) as running:
         yield running
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
+from drydock.engine import process as engine
 
 FLAGS = [
     "--no-sandbox",
@@ -65,7 +66,8 @@ class Lab:
 
 @contextlib.contextmanager
 def server(home: Path, extra: dict[str, str] | None = None, python: str = sys.executable):
-    """Run a JupyterLab of its own, with its own settings, and stop it afterwards."""
+    """Run a JupyterLab of its own, with its own settings and engine, and stop both afterwards."""
+    extra = {"DRYDOCK_HOME": str(home / "drydock")} | (extra or {})
     root = home / "root"
     root.mkdir()
     news = home / "settings" / "@jupyterlab/apputils-extension" / "notification.jupyterlab-settings"
@@ -77,9 +79,9 @@ def server(home: Path, extra: dict[str, str] | None = None, python: str = sys.ex
     command += [f"--ServerApp.root_dir={root}", "--LabApp.expose_app_in_browser=True"]
     command += ["--JupyterNotebookApp.expose_app_in_browser=True"]
     folders = {"CONFIG_DIR": "config", "RUNTIME_DIR": "runtime"}
-    env = os.environ | {f"JUPYTER_{name}": str(home / folder) for name, folder in folders.items()} | (extra or {})
+    env = os.environ | {f"JUPYTER_{name}": str(home / folder) for name, folder in folders.items()} | extra
     env |= {"JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces")}
-    if "PATH" not in (extra or {}):
+    if "PATH" not in extra:
         env["PATH"] = f"{Path(python).parent}{os.pathsep}{env['PATH']}"
     log = home / "server.log"
     with log.open("w") as out:
@@ -95,6 +97,7 @@ def server(home: Path, extra: dict[str, str] | None = None, python: str = sys.ex
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        engine.stop(Path(extra["DRYDOCK_HOME"]))
 
 
 def _wait(lab: Lab, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -8,7 +8,6 @@ import time
 
 import drydock_browser_driver as driver
 import pytest
-from drydock.engine import process
 
 pytestmark = pytest.mark.browser
 
@@ -29,13 +28,10 @@ def background_lab(tmp_path_factory):
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no docker command: apt-get install docker.io")
     home = tmp_path_factory.mktemp("background")
     (home / ".profile").write_text(f"PATH={PATH}\n")
-    extra = {"HOME": str(home), "SHELL": "/bin/bash", "PATH": PATH, "DRYDOCK_HOME": str(home / "drydock")}
+    extra = {"HOME": str(home), "SHELL": "/bin/bash", "PATH": PATH}
     extra |= dict.fromkeys(CHOICES, "") | {"DOCKER_CONFIG": str(home / "docker")}
-    try:
-        with driver.server(home, extra) as lab:
-            yield lab
-    finally:
-        process.stop(home / "drydock")
+    with driver.server(home, extra) as lab:
+        yield lab
 
 
 @pytest.fixture

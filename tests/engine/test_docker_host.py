@@ -1,5 +1,6 @@
 """Where `docker` goes: as Docker's own command chooses, else to the kit's engine; and what a process passes on."""
 
+import json
 import os
 import shlex
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from drydock import client, docker_host, server_extension
+from drydock.cli import doctor, main
 from drydock.engine import process
 from jupyter_server.serverapp import ServerApp
 from traitlets.config import Config
@@ -141,6 +143,40 @@ def test_where_docker_answers_nothing_is_passed_on(home, daemon_url, monkeypatch
     server_extension._link_jupyter_server_extension(ServerApp())
     client.connect().close()
     assert not {"DOCKER_HOST", "DOCKER_BUILDKIT"} & set(os.environ) and process.found(home) is None
+
+
+# The doctor
+
+
+@pytest.mark.slow
+def test_the_doctor_prints_a_line_with_which_docker_works_in_any_shell(home, capsys):
+    assert main(["doctor", "--json"]) == 0
+    line = json.loads(capsys.readouterr().out)["findings"]["Other shells"]
+    for name in CHOICES:
+        os.environ.pop(name, None)
+    assert cli("version", "--format", "{{.Client.Os}}")
+    told = subprocess.run(
+        ["sh", "-c", f"{line}; {CLI} info --format '{{{{.DockerRootDir}}}}'; echo $DOCKER_BUILDKIT"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert told.stdout.split() == [f"{home}/engine", "0"]
+
+
+def test_the_doctor_names_the_docker_command_or_says_how_to_get_it(monkeypatch, tmp_path):
+    said = cli("--version")
+    assert doctor.command() == f"{said}, at {CLI}"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert doctor.command().startswith("not installed. The notebooks need none")
+
+
+@pytest.mark.docker
+def test_where_docker_is_found_without_help_the_doctor_says_so(home, daemon_url, monkeypatch):
+    monkeypatch.setattr(docker_host, "DEFAULT", daemon_url)
+    found = dict(doctor.doctor().findings)
+    own_engine = found["Engine"].startswith("Drydock")
+    assert found["Other shells"] == (
+        f"export DOCKER_HOST={daemon_url} DOCKER_BUILDKIT=0" if own_engine else "`docker` finds this engine by itself"
+    )
 
 
 # JupyterLab's server

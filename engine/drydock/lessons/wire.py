@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import docker
 
-from drydock.client import address
+from drydock.docker_host import address
 from drydock.model.layer import shown
 
 PATIENCE = 60  # s of silence

@@ -42,6 +42,7 @@ def fingerprint():
     made_from = [
         ROOT / "requirements.lock",
         ROOT / "pyproject.toml",
+        ROOT / "engine" / "jupyter_server_config.json",
         *sorted(ROOT.glob("widgets/labextension/**/*.js*")),
     ]
     return hashlib.sha256(b"".join(p.read_bytes() for p in made_from) + str(ROOT).encode()).hexdigest()

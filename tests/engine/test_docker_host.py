@@ -154,7 +154,6 @@ def test_the_doctor_prints_a_line_with_which_docker_works_in_any_shell(home, cap
     line = json.loads(capsys.readouterr().out)["findings"]["Other shells"]
     for name in CHOICES:
         os.environ.pop(name, None)
-    assert cli("version", "--format", "{{.Client.Os}}")
     told = subprocess.run(
         ["sh", "-c", f"{line}; {CLI} info --format '{{{{.DockerRootDir}}}}'; echo $DOCKER_BUILDKIT"],
         capture_output=True, text=True, check=True,

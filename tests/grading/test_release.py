@@ -23,7 +23,7 @@ ANSWERS = (  # a phrase of each solution, as grading/source and the keys have it
     "COPY install.py packages.txt",
     "witness.layers[removed].whiteouts",
     "that one layer was written by a container",
-    "COPY is recognised by the content",
+    "Now the RUN stands on prepare.py and names.txt alone",
     "A container lives as long as its first process, and",
 )
 MADE_HERE = shutil.ignore_patterns("hand-in", "artifact.*", "visits.txt", ".ipynb_checkpoints", "__pycache__")

@@ -177,7 +177,7 @@ def warnings(host_config: Mapping[str, Any]) -> list[str]:
     >>> warnings({"PidsLimit": 9})
     ['Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.']
     >>> warnings({"Memory": 100 << 20})[0][:68]
-    'No cgroup here: 100 MB is what each process may hold of its own, and '
+    'No cgroup here: 100 MB is what each process may hold of its own, and'
     """
     wanted = [words for key, words in LIMITS.items() if host_config.get(key) and host_config[key] != -1]
     found = [MISSING.format(what=words) for words in dict.fromkeys(wanted)]

@@ -75,6 +75,8 @@ def book(chromium, place):
 
 
 def answer(tab):
+    """Answer the first question by clicking the words; JupyterLab 4.4 takes what is out of sight out of the page."""
+    tab.page.evaluate("() => { window.jupyterapp.shell.currentWidget.content.scrollToItem(0); }")
     box = tab.page.locator(".dd-question").first
     box.get_by_text("No", exact=True).click()
     box.get_by_text("That is my guess").click()
@@ -110,7 +112,7 @@ def still(tab, sliders):
     assert "3 of 4 steps ran" in said[3] and all(said)
     assert [node.get_attribute("alt") for node in page.locator("figure img").all()] == said
     if sliders == "lost":
-        page.get_by_text(LOST).wait_for()
+        page.get_by_text(LOST).wait_for(state="attached")
     assert page.get_by_text("Error displaying widget").count() == (sliders == "lost")
     assert page.get_by_text("Loading widget").count() == (sliders == "loading")
     assert page.locator(".widget-slider").count() == (sliders == "drawn")

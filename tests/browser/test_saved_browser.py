@@ -107,7 +107,7 @@ def still(tab, sliders):
         arg=len(EVERY),
     )
     said = page.locator("figcaption").all_text_contents()
-    assert said[0] == "Is `<b>it</b>` a virtual machine? = Right. You said: No"
+    assert said[0] == "Is <b>it</b> a virtual machine? = Right. You said: No"
     assert said[1] == "How much? = Right. You said: 21 MB"
     assert "3 of 4 steps ran" in said[3] and all(said)
     assert [node.get_attribute("alt") for node in page.locator("figure img").all()] == said

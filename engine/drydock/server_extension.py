@@ -12,7 +12,6 @@ import shlex
 import shutil
 import sys
 import sysconfig
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,12 +44,9 @@ def _link_jupyter_server_extension(server: ServerApp) -> None:
 
 
 def _load_jupyter_server_extension(server: ServerApp) -> None:
-    """Start the kit's own engine where it is at work, beside the server: the first page does not wait for it."""
-    if docker_host.address() == docker_host.own():
-        threading.Thread(target=_start, args=(server,), daemon=True).start()
-
-
-def _start(server: ServerApp) -> None:
+    """Start the kit's own engine where it is at work: whoever opens a terminal on the first page finds it (0.3 s)."""
+    if docker_host.address() != docker_host.own():
+        return
     from drydock.engine import process
 
     try:

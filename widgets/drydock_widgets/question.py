@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from drydock import record
+from drydock.model.layer import counted
 from drydock.model.prose import as_text
 
 from drydock_widgets.base import Picture, asset
@@ -158,7 +159,9 @@ class Question(Picture):
 
     def _shown(self, value: Any) -> str:
         if self.kind == "number" and value is not None:
-            return f"{value:g} {self.unit}".strip()
+            things = self.unit.endswith("s") and len(self.unit) > 1  # layers, steps: not MB, and not s
+            value = int(value) if value == int(value) else value
+            return counted(value, self.unit[:-1]) if things else f"{value:g} {self.unit}".strip()
         return (
             safe(" > ".join(value) if self.kind == "order" else ", ".join(value))
             if isinstance(value, list)

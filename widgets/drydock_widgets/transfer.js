@@ -103,8 +103,8 @@ function render({ model, el }) {
       rows[n].button.setAttribute("aria-pressed", String(row.n === picked));
       if (rows[n].button !== document.activeElement) rows[n].button.tabIndex = n === 0 ? 0 : -1;
     });
-    const counted = shown.filter((row) => ["layer", "config"].includes(row.kind));
-    const sum = past ? counted.reduce((all, row) => all + row.moved, 0) : state.moved;
+    const parts = shown.filter((row) => ["layer", "config"].includes(row.kind));
+    const sum = past ? parts.reduce((all, row) => all + row.moved, 0) : state.moved;
     size.write(state.size || 0, state.size, `${bytes(state.size)} in the registry, compressed`);
     moved.write(sum, state.size, `${state.estimated && !past ? "~" : ""}${bytes(sum)}`);
     const chosen = state.rows.find((row) => row.n === picked);

@@ -69,9 +69,7 @@ def does_the_exercise(tab):
     assert len(said) == 10 and [one for one in said if "✓</span> right" not in one] == []
     shown = "() => [...document.querySelectorAll('.jp-OutputArea-output')].map(n => n.textContent.trim())"
     told = tab.page.evaluate(shown)  # JupyterLab draws the cells in sight
-    assert [
-        one for one in told if re.fullmatch(r"[\d.]+", one)
-    ] == []  # the points stand in the verdict, and only there
+    assert [one for one in told if re.fullmatch(r"[\d.]+", one)] == []  # the points are in the verdict, only there
     assert any(one.startswith("✓ right: ") for one in told)
     tab.shoot(".jp-Notebook", "exercise")
 

@@ -131,12 +131,16 @@ class Picture(anywidget.AnyWidget):
         """Send the browser what there is to see now, and what a saved notebook is to show of it."""
         with self._guard:
             self._draw()
-            if self._displayed:
-                self.output = self._repr_mimebundle_()
+            self._keep_picture()
 
     def _draw(self) -> None:
         with self._guard:
             self.state = {**self.snapshot(), "seq": self.state.get("seq", 0) + 1}
+
+    def _keep_picture(self) -> None:
+        with self._guard:
+            if self._displayed:
+                self.output = self._repr_mimebundle_()
 
     def watch(self, values: Iterable[Any]) -> Any:
         """Show each value as it comes, wait for the end, and return the last one."""
@@ -148,7 +152,7 @@ class Picture(anywidget.AnyWidget):
                 throttle.push(None)
         finally:
             throttle.flush()
-            self.refresh()
+            self._keep_picture()  # once, when the stream has ended: the browser draws meanwhile from `state` alone
         return last
 
     def _heard(self, _: Any, content: Any, __: Any) -> None:
@@ -177,4 +181,4 @@ class Picture(anywidget.AnyWidget):
                 self.watch(feed)
             finally:
                 if handle is not None:  # outside a notebook there is nothing to replace
-                    handle.update(self._repr_mimebundle_(), raw=True)
+                    handle.update(self.output, raw=True)

@@ -135,8 +135,10 @@ class Question(Picture):
 
     def _recall(self) -> None:
         """Take the answer that the record has: the kernel that heard it is gone."""
+        if not (self.id and self.notebook):
+            return
         rows = [row for row in record.predictions(self.notebook) if row.get("question") == self.id]
-        if self.id and self.notebook and rows:
+        if rows:
             with contextlib.suppress(TypeError, ValueError):  # it was another question when it was answered
                 self._answer = self._read(rows[-1].get("answer"))
                 self._kept = tuple(rows[-1].get(name) for name in ("answer", "truth", "right"))
